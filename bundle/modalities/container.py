@@ -1,0 +1,75 @@
+"""Opening audio and video containers with PyAV, without letting a file name other files."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Stream
+
+from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
+from bundle.modalities.modality import Payload
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,h264,asf,ogg,mp3,aac,wav,flac"
+"""Demuxers that read one file. Playlist demuxers (HLS, DASH, concat) open what a file names: never listed."""
+
+MAGIC = (b"FLV", b"\x1aE\xdf\xa3", b"RIFF", b"OggS", b"ID3", b"fLaC")
+"""First bytes of formats we read: what starts so and cannot be opened is broken, not foreign."""
+
+MAX_SECONDS = 600
+MAX_PACKETS = 200 * MAX_SECONDS
+TIMED = ("flv", "matroska", "avi")
+"""Containers whose header states the duration but no packet count."""
+
+
+@contextmanager
+def opened(payload: Payload, expected: str) -> Iterator[InputContainer]:
+    """The container in `payload`; errors from FFmpeg, raised anywhere inside, become input errors.
+
+    Raises:
+        UnsupportedMedia: not a container we read.
+        InvalidInput: empty, truncated or corrupt.
+    """
+    if not isinstance(payload, bytes):
+        raise InvalidInput(expected, f"{type(payload).__name__} instead of a file's bytes")
+    if not payload:
+        raise InvalidInput(expected, "an empty file")
+    try:
+        container = av.open(
+            io.BytesIO(payload), mode="r", options={"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+        )
+    except (FFmpegError, ValueError, OSError):
+        if payload.startswith(MAGIC) or payload[4:8] == b"ftyp":
+            raise InvalidInput(expected, "a truncated or corrupt file") from None
+        raise UnsupportedMedia(expected, f"{len(payload)} bytes of another format") from None
+    with container:
+        try:
+            yield container
+        except FFmpegError as error:
+            raise InvalidInput(expected, f"a truncated or corrupt file ({error.strerror})") from None
+
+
+def count_packets(clip: InputContainer, stream: Stream, expected: str) -> int:
+    """Number of packets of `stream`, read without decoding.
+
+    Raises:
+        InvalidInput: the file ends before what its header promises.
+        TooLarge: over `MAX_PACKETS`.
+    """
+    count, end = 0, 0.0
+    for packet in clip.demux():
+        if packet.is_corrupt:
+            raise InvalidInput(expected, f"a file cut short or corrupt after {count} packets")
+        if packet.pts is not None and packet.time_base is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        count += packet.size > 0 and packet.stream_index == stream.index
+        if count > MAX_PACKETS:
+            raise TooLarge(f"at most {MAX_PACKETS:,} packets", "a longer file")
+    if clip.format.name.startswith("mov") and count < stream.frames:
+        raise InvalidInput(expected, f"a file cut short: {count} of {stream.frames} packets")
+    stated = (clip.duration or 0) / av.time_base
+    if clip.format.name.startswith(TIMED) and end < 0.9 * stated - 0.5:
+        raise InvalidInput(expected, f"a file cut short: {end:.1f} of {stated:.1f} seconds")
+    return count

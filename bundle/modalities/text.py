@@ -1,0 +1,97 @@
+"""Text: a string to token ids, with the very tokenizer.json of training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bundle.errors import InvalidInput, ManifestError, TooLarge
+from bundle.modalities.modality import Array, Modality, Payload
+
+FILE = "tokenizer.json"
+MAX_CHARACTERS = 100_000
+WORDS = ("red", "green", "old", "small", "house", "river", "music", "winter", "paper", "garden", "naïve", "日本")
+
+
+@dataclass(frozen=True)
+class Text(Modality):
+    """A text of any length; what is over `max_length` tokens is cut at the end."""
+
+    name: ClassVar[str] = "text"
+    dtype: ClassVar[str] = "int64"
+
+    tokenizer: str
+    """Content of tokenizer.json."""
+    max_length: int = 64
+    """Tokens kept, special tokens included."""
+    pad_id: int = 0
+    """The token that fills up shorter texts of a batch; the graph ignores it."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """`(tokens,)`, any number up to `max_length`."""
+        return (None,)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        try:
+            tokenizer = Tokenizer.from_str(self.tokenizer)
+        except Exception as error:  # the library raises bare Exception
+            raise ManifestError(f"{FILE} is not a tokenizer: {error}") from None
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.max_length)
+        return tokenizer
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids, added tokens included."""
+        return int(self._tokenizer.get_vocab_size())
+
+    def decode(self, payload: Payload) -> Array:
+        """A string, or its UTF-8 bytes, to `(tokens,)` int64 ids."""
+        if isinstance(payload, bytes):
+            try:
+                payload = payload.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                raise InvalidInput("text in UTF-8", f"{len(payload)} bytes that are not UTF-8") from None
+        if not isinstance(payload, str):
+            raise InvalidInput("a text", type(payload).__name__)
+        if not payload.strip():
+            raise InvalidInput("a text with at least one word", "an empty text")
+        if len(payload) > MAX_CHARACTERS:
+            raise TooLarge(f"at most {MAX_CHARACTERS:,} characters", f"{len(payload):,} characters")
+        return np.asarray(self._tokenizer.encode(payload).ids, dtype=np.int64)
+
+    def stack(self, arrays: Sequence[Array]) -> Array:
+        """Join texts into `(batch, tokens)`, padded to the longest."""
+        batch = np.full((len(arrays), max(len(ids) for ids in arrays)), self.pad_id, dtype=np.int64)
+        for row, ids in zip(batch, arrays, strict=True):
+            row[: len(ids)] = ids
+        return batch
+
+    def example(self, generator: np.random.Generator) -> bytes:
+        """A few generated words."""
+        return " ".join(generator.choice(WORDS, int(generator.integers(1, 24)))).encode()
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the tokenizer, which is a file of its own."""
+        return {"max_length": self.max_length, "pad_id": self.pad_id}
+
+    def files(self) -> dict[str, bytes]:
+        """The tokenizer, byte for byte that of training."""
+        return {FILE: self.tokenizer.encode()}
+
+    @classmethod
+    def restore(cls, parameters: Mapping[str, Any], folder: Path) -> Self:
+        """Read the parameters, and the tokenizer from `folder`."""
+        try:
+            tokenizer = (folder / FILE).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(f"a text input needs {FILE}: {error}") from None
+        text = cls.checked({**parameters, "tokenizer": tokenizer})
+        _ = text.vocabulary
+        return text

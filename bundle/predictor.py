@@ -1,0 +1,106 @@
+"""ONNX Runtime over one bundle: raw samples in, Predictions out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from bundle.answer import LOGITS, SHARE, Prediction, answers
+from bundle.errors import InvalidInput, ManifestError
+from bundle.manifest import GRAPH, Manifest
+from bundle.modalities import Array, Payload
+
+Arrays = dict[str, Array]
+"""One sample ready for the graph, by input name."""
+
+ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64"}
+
+
+class Predictor:
+    """A loaded bundle. Safe to call from several threads.
+
+    Args:
+        folder: the bundle.
+        providers: ONNX Runtime execution providers, best first; the one really in use is `provider`.
+        threads: threads for one inference; None lets ONNX Runtime use every core.
+
+    Raises:
+        ManifestError: the bundle must not be used.
+    """
+
+    def __init__(
+        self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None
+    ) -> None:
+        self.folder = folder
+        self.manifest = Manifest.read(folder)
+        self.modalities = self.manifest.load_modalities(folder)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                (folder / GRAPH).read_bytes(), options, providers=list(providers)
+            )
+        except Exception as error:  # ONNX Runtime raises its own and built-in types
+            raise ManifestError(f"{GRAPH} cannot be loaded: {error}") from None
+        self._check_graph()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that really runs the graph, which may differ from the one asked for."""
+        return str(self._session.get_providers()[0])
+
+    def _check_graph(self) -> None:
+        stated = {entry.name: entry.dtype for entry in self.manifest.inputs}
+        found = {node.name: ORT_TYPES.get(node.type, node.type) for node in self._session.get_inputs()}
+        if stated != found:
+            raise ManifestError(f"the manifest states inputs {stated}, the graph takes {found}")
+        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        expected = {LOGITS, *(SHARE + name for name in stated)}
+        if set(outputs) != expected:
+            raise ManifestError(f"expected outputs {sorted(expected)}, the graph gives {sorted(outputs)}")
+        for name, shape in outputs.items():
+            if shape[-1] != len(self.manifest.labels):
+                raise ManifestError(f"{len(self.manifest.labels)} labels, but output {name!r} is {shape[-1]} wide")
+
+    def prepare(self, sample: Mapping[str, Payload]) -> Arrays:
+        """Decode and normalise one sample: a payload for every input.
+
+        Raises:
+            InvalidInput: a missing or unknown input, or a payload that cannot be used; names the field.
+        """
+        for name in sample:
+            if name not in self.modalities:
+                raise InvalidInput(f"only {', '.join(self.modalities)}", "an unknown input", field=name)
+        return {name: self.prepare_one(name, sample.get(name)) for name in self.modalities}
+
+    def prepare_one(self, name: str, payload: Payload | None) -> Array:
+        """Decode and normalise the payload of one input."""
+        if payload is None:
+            raise InvalidInput(f"all of {', '.join(self.modalities)}", "nothing", field=name)
+        modality = self.modalities[name]
+        try:
+            return modality.normalise(modality.decode(payload))
+        except InvalidInput as error:
+            raise error.at(name) from None
+
+    def run(self, batch: Sequence[Arrays]) -> Arrays:
+        """Outputs of the graph by name, each `(batch, classes)`, for prepared samples."""
+        feed = {name: modality.stack([arrays[name] for arrays in batch]) for name, modality in self.modalities.items()}
+        names = [node.name for node in self._session.get_outputs()]
+        return {name: np.asarray(value) for name, value in zip(names, self._session.run(names, feed), strict=True)}
+
+    def infer(self, batch: Sequence[Arrays]) -> list[Prediction]:
+        """Answers for prepared samples, in order."""
+        return answers(self.manifest.name, self.manifest.labels, self.run(batch), self.manifest.calibration)
+
+    def predict(self, samples: Sequence[Mapping[str, Payload]]) -> list[Prediction]:
+        """Answers for raw samples, in order.
+
+        Raises:
+            InvalidInput: one sample cannot be used.
+        """
+        return self.infer([self.prepare(sample) for sample in samples])

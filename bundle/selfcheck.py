@@ -1,0 +1,102 @@
+"""Replay a bundle's golden samples: `python -m bundle.selfcheck DIR`."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from bundle.answer import probabilities
+from bundle.errors import BundleError, SelfCheckFailed
+from bundle.manifest import GOLDEN
+from bundle.modalities import Array
+from bundle.predictor import Arrays, Predictor
+
+SAMPLES = 4
+
+
+def write_golden(predictor_arrays: list[Arrays], payloads: list[dict[str, bytes]], outputs: Arrays, path: Path) -> None:
+    """Store payloads, their arrays and the graph's outputs, without pickle."""
+    entries: dict[str, Array] = {f"output/{name}": values for name, values in outputs.items()}
+    for index, (arrays, sample) in enumerate(zip(predictor_arrays, payloads, strict=True)):
+        for name, array in arrays.items():
+            entries[f"{index}/array/{name}"] = array
+            entries[f"{index}/payload/{name}"] = np.frombuffer(sample[name], dtype=np.uint8)
+    np.savez_compressed(path, **entries)  # type: ignore[arg-type]
+
+
+def golden_payloads(golden: dict[str, Array], names: tuple[str, ...]) -> list[dict[str, bytes]]:
+    """The stored payloads, one mapping of input name to bytes for each sample."""
+    samples: list[dict[str, bytes]] = []
+    while f"{len(samples)}/payload/{names[0]}" in golden:
+        samples.append({name: golden[f"{len(samples)}/payload/{name}"].tobytes() for name in names})
+    return samples
+
+
+def read_golden(path: Path) -> dict[str, Array]:
+    """Every array of golden.npz.
+
+    Raises:
+        SelfCheckFailed: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise SelfCheckFailed(f"{path.name} cannot be read: {error}") from None
+
+
+def selfcheck(predictor: Predictor) -> int:
+    """Replay the golden samples of a loaded bundle; returns how many.
+
+    Raises:
+        SelfCheckFailed: an array or a probability differs by more than the manifest's tolerance.
+    """
+    tolerance = predictor.manifest.tolerance
+    golden = read_golden(predictor.folder / GOLDEN)
+    payloads = golden_payloads(golden, predictor.manifest.modalities)
+    if not payloads:
+        raise SelfCheckFailed(f"{GOLDEN} holds no sample")
+    batch = []
+    for index, payload in enumerate(payloads):
+        arrays = predictor.prepare(payload)
+        for name, array in arrays.items():
+            _compare_arrays(f"sample {index}, {name}", array, golden.get(f"{index}/array/{name}"), tolerance.arrays)
+        batch.append(arrays)
+    found = probabilities(predictor.run(batch), predictor.manifest.calibration)
+    stored = {name.removeprefix("output/"): array for name, array in golden.items() if name.startswith("output/")}
+    if set(found) != set(stored):
+        raise SelfCheckFailed(f"the graph gives {sorted(found)}, {GOLDEN} holds {sorted(stored)}")
+    for name, expected in probabilities(stored, predictor.manifest.calibration).items():
+        _compare_arrays(f"output {name}", found[name], expected, tolerance.probabilities)
+    return len(payloads)
+
+
+def _compare_arrays(what: str, found: Array, expected: Array | None, tolerance: float) -> None:
+    if expected is None or found.shape != expected.shape or found.dtype != expected.dtype:
+        stored = "nothing" if expected is None else f"{expected.dtype} {expected.shape}"
+        raise SelfCheckFailed(f"{what}: found {found.dtype} {found.shape}, stored is {stored}")
+    limit = tolerance if found.dtype.kind == "f" else 0.0
+    difference = float(np.max(np.abs(found.astype(np.float64) - expected), initial=0.0))
+    if not difference <= limit:
+        raise SelfCheckFailed(f"{what}: differs by {difference:.2g}, allowed are {limit:.2g}")
+
+
+def main() -> int:
+    """Check the bundle named on the command line."""
+    if len(sys.argv) != 2:
+        print("usage: python -m bundle.selfcheck DIR", file=sys.stderr)
+        return 2
+    try:
+        predictor = Predictor(Path(sys.argv[1]))
+        count = selfcheck(predictor)
+    except BundleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    manifest = predictor.manifest
+    print(f"{manifest.name}: {count} golden samples reproduced on {predictor.provider}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Raw files to a checkpoint: the only package that needs torch."""
