@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from bundle.errors import ManifestError
+from bundle.checking import build
 
 Array = NDArray[Any]
 Payload = bytes | str | Mapping[str, float | None] | Sequence[float | None]
@@ -19,6 +19,8 @@ Payload = bytes | str | Mapping[str, float | None] | Sequence[float | None]
 @dataclass(frozen=True)
 class Modality(ABC):
     """The fixed parameters of one modality's preprocessing and its two halves.
+
+    Parameters that make no sense raise `ValueError` at construction.
 
     Training runs `normalise(augment(decode(payload)))`, evaluation and serving `normalise(decode(payload))`, with
     these very functions. Both halves are pure and safe to call from several threads.
@@ -67,21 +69,16 @@ class Modality(ABC):
         """Read back what `parameters` wrote, with `files` found in `folder`.
 
         Raises:
-            ManifestError: a parameter is missing, unknown or of another type.
+            ManifestError: a parameter is missing, unknown, of another type or out of range.
         """
         del folder
         return cls.checked(parameters)
 
     @classmethod
     def checked(cls, parameters: Mapping[str, Any]) -> Self:
-        """Build from JSON values, refusing missing, unknown and mistyped fields.
+        """Build from JSON values, refusing missing, unknown, mistyped and senseless fields.
 
         Raises:
             ManifestError: naming the first field that is wrong.
         """
-        try:
-            return TypeAdapter(cls).validate_python(dict(parameters))
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ManifestError(f"parameter {where!r} of {cls.name}: {first['msg']}") from None
+        return build(cls, parameters, f"parameters of {cls.name}")
