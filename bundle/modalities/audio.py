@@ -9,12 +9,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
-from bundle.modalities import container
+from bundle.modalities.container import MAX_SECONDS
 from bundle.modalities.modality import Array, Modality, Payload
+from bundle.modalities.ranges import check_finite, check_positive, check_whole
+from bundle.modalities.sound import HIGHEST_RATE, LOWEST_RATE, centre, read_sound
 
-EXPECTED = "a sound file (WAV, FLAC, OGG, MP3) or a clip with a sound track (MP4, FLV, MPEG, WebM)"
 FLOOR = 1e-6
+"""Added to the power before the logarithm: silence is log(1e-6)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Audio(Modality):
     std: float = 1.0
     """Standard deviation of the training spectrograms."""
 
+    def __post_init__(self) -> None:
+        check_whole("rate", self.rate, LOWEST_RATE, HIGHEST_RATE)
+        check_positive("seconds", self.seconds)
+        if self.seconds > MAX_SECONDS:
+            raise ValueError(f"seconds: expected at most {MAX_SECONDS}, found {self.seconds}")
+        check_whole("window", self.window, 2, self.samples)
+        check_whole("hop", self.hop, 1, self.window)
+        check_whole("bins", self.bins, 0, self.window // 2 + 1)
+        check_finite("mean", self.mean)
+        check_positive("std", self.std)
+
     @property
     def samples(self) -> int:
         """Length of the waveform in samples."""
@@ -52,17 +64,16 @@ class Audio(Modality):
     def decode(self, payload: Payload) -> Array:
         """A sound file to a mono waveform `(samples,)` float32, in -1..1 for integer formats."""
         wave, rate = read_sound(payload, self.seconds)
-        if not np.isfinite(wave).all():
-            raise InvalidInput("finite audio samples", "NaN or infinite samples")
         if rate != self.rate:
             wave = soxr.resample(wave, rate, self.rate)
-        start = max(0, (len(wave) - self.samples) // 2)
-        wave = wave[start : start + self.samples]
+        start, stop = centre(len(wave), self.samples, margin=0)
+        wave = wave[start:stop]
         return np.pad(wave, (0, self.samples - len(wave))).astype(np.float32)
 
     def normalise(self, array: Array) -> Array:
         """A waveform `(samples,)` to its standardised log power spectrogram `(1, frequency, time)`."""
-        padded = np.pad(array.astype(np.float64), self.window // 2)
+        half = self.window // 2
+        padded = np.pad(array.astype(np.float64), (half, self.window - half))
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.window)[:: self.hop][: self.shape[2]]
         power = np.abs(np.fft.rfft(frames * np.hanning(self.window + 1)[:-1], axis=1)) ** 2
         bands = power @ self._filters if self.bins else power
@@ -81,7 +92,7 @@ class Audio(Modality):
     def example(self, generator: np.random.Generator) -> bytes:
         """A generated stereo WAV at 22,050 Hz: tones in noise, shorter or longer than the model's length."""
         rate = 22_050
-        time = np.arange(int(rate * self.seconds * generator.uniform(0.5, 1.6)))[:, None] / rate
+        time = np.arange(1 + int(rate * self.seconds * generator.uniform(0.5, 1.6)))[:, None] / rate
         tones = np.sin(2 * np.pi * generator.uniform(80, 6000, 2) * time)
         buffer = io.BytesIO()
         soundfile.write(buffer, 0.4 * tones + 0.05 * generator.standard_normal(tones.shape), rate, format="WAV")
@@ -94,79 +105,3 @@ def _to_mel(frequency: float) -> float:
 
 def _from_mel(mel: Array) -> Array:
     return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
-
-
-def read_sound(payload: Payload, seconds: float | None = None) -> tuple[Array, int]:
-    """Mono waveform and its rate; with `seconds`, at least that centre stretch of a longer file.
-
-    Raises:
-        InvalidInput: empty, truncated, corrupt, or without sound.
-    """
-    if not isinstance(payload, bytes):
-        raise InvalidInput(EXPECTED, f"{type(payload).__name__} instead of a file's bytes")
-    try:
-        file = soundfile.SoundFile(io.BytesIO(payload))
-    except (soundfile.LibsndfileError, RuntimeError):
-        return _read_track(payload)
-    with file:
-        _refuse_cut_wav(payload)
-        wanted = file.frames
-        if seconds is not None and file.seekable():
-            wanted = min(wanted, int(np.ceil(seconds * file.samplerate)) + 1)
-            file.seek((file.frames - wanted) // 2)
-        if wanted > container.MAX_SECONDS * file.samplerate:
-            raise TooLarge(
-                f"at most {container.MAX_SECONDS} seconds of sound", f"{wanted / file.samplerate:.0f} seconds"
-            )
-        try:
-            wave = file.read(wanted, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise InvalidInput(EXPECTED, f"a corrupt {file.format} file ({error})") from None
-        if len(wave) < wanted:
-            raise InvalidInput(EXPECTED, f"a truncated {file.format} file: {len(wave)} of {wanted} samples")
-        rate = file.samplerate
-    if not len(wave):
-        raise InvalidInput(EXPECTED, "a sound file without samples")
-    return wave.mean(axis=1), rate
-
-
-def _refuse_cut_wav(payload: bytes) -> None:
-    """libsndfile silently shortens a cut WAV; its RIFF header still tells the length it should have."""
-    if payload[:4] != b"RIFF":
-        return
-    stated = int.from_bytes(payload[4:8], "little") + 8
-    streamed = stated >= 0xFFFFFFFF
-    if not streamed and len(payload) < stated - 1:
-        raise InvalidInput(EXPECTED, f"a truncated WAV file: {len(payload)} of {stated} bytes")
-
-
-def _read_track(payload: bytes) -> tuple[Array, int]:
-    """The first sound track of a clip, mono, at its own rate."""
-    with container.opened(payload, EXPECTED) as clip:
-        if not clip.streams.audio:
-            raise UnsupportedMedia(EXPECTED, "a file without a sound track")
-        container.count_packets(clip, clip.streams.audio[0], EXPECTED)
-    with container.opened(payload, EXPECTED) as clip:
-        pieces: list[Array] = []
-        total, rate = 0, 0
-        for frame in clip.decode(clip.streams.audio[0]):
-            samples = frame.to_ndarray()
-            if not frame.format.is_planar:
-                samples = samples.reshape(-1, len(frame.layout.channels)).T
-            pieces.append(_to_float(samples).mean(axis=0))
-            rate = frame.sample_rate
-            total += pieces[-1].shape[0]
-            if total > container.MAX_SECONDS * rate:
-                raise TooLarge(f"at most {container.MAX_SECONDS} seconds of sound", "a longer track")
-    if total == 0:
-        raise InvalidInput(EXPECTED, "a sound track without samples")
-    return np.concatenate(pieces), rate
-
-
-def _to_float(samples: Array) -> Array:
-    """Integer samples scaled to -1..1 as float32; unsigned 8-bit is centred."""
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float32)
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128.0) / 128.0
-    return np.asarray(samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min), dtype=np.float32)

@@ -1,15 +1,17 @@
 """Opening audio and video containers with PyAV, without letting a file name other files."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
+from bundle.modalities.completeness import refuse_cut
 from bundle.modalities.modality import Payload
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,h264,asf,ogg,mp3,aac,wav,flac"
@@ -22,6 +24,8 @@ MAX_SECONDS = 600
 MAX_PACKETS = 200 * MAX_SECONDS
 TIMED = ("flv", "matroska", "avi")
 """Containers whose header states the duration but no packet count."""
+
+Track = TypeVar("Track", bound=Stream)
 
 
 @contextmanager
@@ -36,10 +40,10 @@ def opened(payload: Payload, expected: str) -> Iterator[InputContainer]:
         raise InvalidInput(expected, f"{type(payload).__name__} instead of a file's bytes")
     if not payload:
         raise InvalidInput(expected, "an empty file")
+    refuse_cut(payload, expected)
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
     try:
-        container = av.open(
-            io.BytesIO(payload), mode="r", options={"format_whitelist": FORMATS, "protocol_whitelist": "none"}
-        )
+        container = av.open(io.BytesIO(payload), mode="r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OSError):
         if payload.startswith(MAGIC) or payload[4:8] == b"ftyp":
             raise InvalidInput(expected, "a truncated or corrupt file") from None
@@ -49,6 +53,20 @@ def opened(payload: Payload, expected: str) -> Iterator[InputContainer]:
             yield container
         except FFmpegError as error:
             raise InvalidInput(expected, f"a truncated or corrupt file ({error.strerror})") from None
+        except (ValueError, RuntimeError, MemoryError) as error:  # PyAV's own, for what FFmpeg let through
+            raise InvalidInput(expected, f"a corrupt file ({error})") from None
+
+
+def first_track(tracks: Iterable[Track], expected: str, kind: str) -> Track:
+    """The first track that can be decoded and is not a cover picture.
+
+    Raises:
+        UnsupportedMedia: there is none.
+    """
+    for track in tracks:
+        if track.codec_context is not None and not track.disposition & Disposition.attached_pic:
+            return track
+    raise UnsupportedMedia(expected, f"a file without a {kind} track")
 
 
 def count_packets(clip: InputContainer, stream: Stream, expected: str) -> int:
@@ -56,7 +74,7 @@ def count_packets(clip: InputContainer, stream: Stream, expected: str) -> int:
 
     Raises:
         InvalidInput: the file ends before what its header promises.
-        TooLarge: over `MAX_PACKETS`.
+        TooLarge: over `MAX_PACKETS`, or longer than `MAX_SECONDS`.
     """
     count, end = 0, 0.0
     for packet in clip.demux():
@@ -67,9 +85,12 @@ def count_packets(clip: InputContainer, stream: Stream, expected: str) -> int:
         count += packet.size > 0 and packet.stream_index == stream.index
         if count > MAX_PACKETS:
             raise TooLarge(f"at most {MAX_PACKETS:,} packets", "a longer file")
+    length = end - (clip.start_time or 0) / av.time_base
+    if length > MAX_SECONDS:
+        raise TooLarge(f"at most {MAX_SECONDS} seconds", f"{length:.0f} seconds")
     if clip.format.name.startswith("mov") and count < stream.frames:
         raise InvalidInput(expected, f"a file cut short: {count} of {stream.frames} packets")
     stated = (clip.duration or 0) / av.time_base
-    if clip.format.name.startswith(TIMED) and end < 0.9 * stated - 0.5:
+    if clip.format.name.startswith(TIMED) and end < 0.95 * stated - 0.1:
         raise InvalidInput(expected, f"a file cut short: {end:.1f} of {stated:.1f} seconds")
     return count

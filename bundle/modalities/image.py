@@ -7,6 +7,7 @@ import numpy as np
 
 from bundle.modalities import pixels
 from bundle.modalities.modality import Array, Modality, Payload
+from bundle.modalities.ranges import check_choice, check_whole
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 50_000_000
@@ -25,6 +26,11 @@ class Image(Modality):
     """How a picture that is not square becomes one."""
     channels: pixels.Channels = 3
     """3 for colour, 1 for grey."""
+
+    def __post_init__(self) -> None:
+        check_whole("size", self.size, 1, pixels.LARGEST)
+        check_choice("fit", self.fit, pixels.FITS)
+        check_choice("channels", self.channels, (1, 3))
 
     @property
     def shape(self) -> tuple[int | None, ...]:

@@ -8,14 +8,17 @@ import numpy as np
 from bundle.errors import InvalidInput
 from bundle.modalities import pixels
 from bundle.modalities.modality import Array, Modality, Payload
+from bundle.modalities.ranges import check_whole
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000")
-MAX_PIXELS = 120_000_000
+MAX_PIXELS = 80_000_000
+"""Under the size at which Pillow itself warns of a decompression bomb."""
+EXPECTED = "a colour (RGB) tile"
 
 
 @dataclass(frozen=True)
 class Pathology(Modality):
-    """A tile of stained tissue. Colour carries the stain, so a grey picture is refused.
+    """A tile of stained tissue. Colour carries the stain, so a grey picture is refused, also one stored as RGB.
 
     The whole tile is brought to `size`; a tile that is not square is cut at its centre. Stain normalisation is not
     applied.
@@ -27,6 +30,9 @@ class Pathology(Modality):
     size: int = 224
     """Height and width in pixels."""
 
+    def __post_init__(self) -> None:
+        check_whole("size", self.size, 1, pixels.LARGEST)
+
     @property
     def shape(self) -> tuple[int | None, ...]:
         """`(3, size, size)`."""
@@ -36,8 +42,11 @@ class Pathology(Modality):
         """A colour tile to `(3, size, size)` uint8."""
         picture = pixels.open_picture(payload, FORMATS, MAX_PIXELS)
         if len(picture.getbands()) < 3 and picture.mode not in ("P", "PA"):
-            raise InvalidInput("a colour (RGB) tile", f"a picture of mode {picture.mode}")
-        return pixels.to_array(pixels.to_square(pixels.flatten(picture, 3), self.size, "crop"))
+            raise InvalidInput(EXPECTED, f"a picture of mode {picture.mode}")
+        tile = pixels.to_array(pixels.to_square(pixels.flatten(picture, 3), self.size, "crop"))
+        if (tile[0] == tile[1]).all() and (tile[1] == tile[2]).all() and tile.min() < tile.max():
+            raise InvalidInput(EXPECTED, "a picture whose three channels are the same")
+        return tile
 
     def example(self, generator: np.random.Generator) -> bytes:
         """A generated PNG tile."""

@@ -1,7 +1,7 @@
 """Pictures to uint8 arrays: the part that image, pathology and video share."""
 
 import io
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,7 +12,25 @@ from bundle.modalities.modality import Array, Payload
 Fit = Literal["crop", "pad", "squash"]
 """How a picture becomes a square: cut its centre, pad it with white, or change its proportions."""
 
+FITS: tuple[Fit, ...] = get_args(Fit)
 Channels = Literal[1, 3]
+LARGEST = 4_096
+"""Pixels of a side that a model may take."""
+
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51")
+"""First bytes of formats we read: what starts so and cannot be opened is broken, not foreign."""
+ORIENTATION = 0x0112
+"""EXIF tag."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
 
 
 def open_picture(payload: Payload, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
@@ -31,30 +49,57 @@ def open_picture(payload: Payload, formats: tuple[str, ...], max_pixels: int) ->
     try:
         picture = Image.open(io.BytesIO(payload), formats=formats)
     except UnidentifiedImageError:
+        if payload.startswith(MAGIC) or (payload.startswith(b"RIFF") and payload[8:12] == b"WEBP"):
+            raise InvalidInput(expected, "a truncated or corrupt file") from None
         raise UnsupportedMedia(expected, f"{len(payload)} bytes of another format") from None
-    except Image.DecompressionBombError:
-        raise TooLarge(f"at most {max_pixels:,} pixels", "a picture of many times that") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooLarge(f"at most {max_pixels:,} pixels", "a picture of more than that") from None
+    except Exception as error:  # decoders raise many types on corrupt data
         raise InvalidInput(expected, f"a corrupt file ({error})") from None
     if picture.width * picture.height > max_pixels:
         raise TooLarge(f"at most {max_pixels:,} pixels", f"{picture.width}x{picture.height} pixels")
     try:
         picture.load()
-        return ImageOps.exif_transpose(picture)
     except Exception as error:  # decoders raise many types on corrupt data
         raise InvalidInput(expected, f"a truncated or corrupt {picture.format} file ({error})") from None
+    turn = UPRIGHT.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation; 1, upright, where the EXIF block cannot be read: the pixels are none the worse."""
+    try:
+        return int(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # the same many types
+        return 1
 
 
 def flatten(picture: Image.Image, channels: Channels) -> Image.Image:
-    """Bring any colour mode to RGB or 8-bit grey; what is transparent becomes white."""
+    """Bring any colour mode to RGB or 8-bit grey; what is transparent becomes white.
+
+    16-bit and 32-bit whole numbers are scaled by 65,535, floats by the largest of the picture.
+
+    Raises:
+        InvalidInput: pixels that are not finite, or of a colour mode that cannot be converted.
+    """
     if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if picture.mode.startswith("I") else max(float(values.max(initial=0.0)), 1e-12)
-        picture = Image.fromarray(np.clip(values / top * 255.0, 0, 255).round().astype(np.uint8), mode="L")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return picture.convert("RGB" if channels == 3 else "L")
+        picture = _to_bytes(picture)
+    try:
+        if picture.has_transparency_data:
+            layer = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        return picture.convert("RGB" if channels == 3 else "L")
+    except (ValueError, OSError, KeyError) as error:
+        raise InvalidInput("a colour or grey picture", f"a picture of mode {picture.mode} ({error})") from None
+
+
+def _to_bytes(picture: Image.Image) -> Image.Image:
+    """A picture of more than 8 bits to mode `L`."""
+    values = np.asarray(picture, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InvalidInput("finite pixel values", "NaN or infinite pixels")
+    top = 65535.0 if picture.mode.startswith("I") else max(float(values.max(initial=0.0)), 1e-12)
+    return Image.fromarray(np.clip(values / top * 255.0, 0, 255).round().astype(np.uint8))
 
 
 def to_square(picture: Image.Image, size: int, fit: Fit) -> Image.Image:

@@ -11,9 +11,11 @@ from tokenizers import Tokenizer
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge
 from bundle.modalities.modality import Array, Modality, Payload
+from bundle.modalities.ranges import check_whole
 
 FILE = "tokenizer.json"
 MAX_CHARACTERS = 100_000
+MAX_LENGTH = 100_000
 WORDS = ("red", "green", "old", "small", "house", "river", "music", "winter", "paper", "garden", "naïve", "日本")
 
 
@@ -31,6 +33,11 @@ class Text(Modality):
     pad_id: int = 0
     """The token that fills up shorter texts of a batch; the graph ignores it."""
 
+    def __post_init__(self) -> None:
+        special = self._tokenizer.num_special_tokens_to_add(False)
+        check_whole("max_length", self.max_length, special + 1, MAX_LENGTH)
+        check_whole("pad_id", self.pad_id, 0, self.vocabulary - 1)
+
     @property
     def shape(self) -> tuple[int | None, ...]:
         """`(tokens,)`, any number up to `max_length`."""
@@ -41,15 +48,16 @@ class Text(Modality):
         try:
             tokenizer = Tokenizer.from_str(self.tokenizer)
         except Exception as error:  # the library raises bare Exception
-            raise ManifestError(f"{FILE} is not a tokenizer: {error}") from None
+            raise ValueError(f"{FILE} is not a tokenizer: {error}") from None
+        check_whole("max_length", self.max_length, 1, MAX_LENGTH)
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.max_length)
         return tokenizer
 
     @property
     def vocabulary(self) -> int:
-        """Number of token ids, added tokens included."""
-        return int(self._tokenizer.get_vocab_size())
+        """One more than the largest token id, added tokens included: rows of an embedding table."""
+        return 1 + max(self._tokenizer.get_vocab().values())
 
     def decode(self, payload: Payload) -> Array:
         """A string, or its UTF-8 bytes, to `(tokens,)` int64 ids."""
@@ -60,11 +68,19 @@ class Text(Modality):
                 raise InvalidInput("text in UTF-8", f"{len(payload)} bytes that are not UTF-8") from None
         if not isinstance(payload, str):
             raise InvalidInput("a text", type(payload).__name__)
+        if "\0" in payload:
+            raise InvalidInput("a text", "binary data (it holds a NUL character)")
         if not payload.strip():
             raise InvalidInput("a text with at least one word", "an empty text")
         if len(payload) > MAX_CHARACTERS:
             raise TooLarge(f"at most {MAX_CHARACTERS:,} characters", f"{len(payload):,} characters")
-        return np.asarray(self._tokenizer.encode(payload).ids, dtype=np.int64)
+        try:
+            ids = self._tokenizer.encode(payload).ids
+        except TypeError:  # half a surrogate pair, which JSON lets through and UTF-8 does not have
+            raise InvalidInput("text in Unicode", "half a surrogate pair") from None
+        if not ids:
+            raise InvalidInput("a text with at least one word", "a text that gives no token")
+        return np.asarray(ids, dtype=np.int64)
 
     def stack(self, arrays: Sequence[Array]) -> Array:
         """Join texts into `(batch, tokens)`, padded to the longest."""
@@ -89,9 +105,9 @@ class Text(Modality):
     def restore(cls, parameters: Mapping[str, Any], folder: Path) -> Self:
         """Read the parameters, and the tokenizer from `folder`."""
         try:
-            tokenizer = (folder / FILE).read_text(encoding="utf-8")
+            tokenizer = (folder / FILE).read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"a text input needs {FILE}: {error}") from None
-        text = cls.checked({**parameters, "tokenizer": tokenizer})
-        _ = text.vocabulary
-        return text
+        if "tokenizer" in parameters:
+            raise ManifestError(f"parameters of text: the tokenizer is expected in {FILE}, found among the parameters")
+        return cls.checked({**parameters, "tokenizer": tokenizer})

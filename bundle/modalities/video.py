@@ -9,12 +9,14 @@ import numpy as np
 from av.container import InputContainer
 from PIL import Image
 
-from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
+from bundle.errors import InvalidInput, TooLarge
 from bundle.modalities import container, pixels
 from bundle.modalities.modality import Array, Modality, Payload
+from bundle.modalities.ranges import check_choice, check_whole
 
 EXPECTED = "a video clip (MP4, MOV, WebM, MKV, AVI, FLV, MPEG)"
 MAX_PIXELS = 4096 * 2304
+MAX_FRAMES = 1_024
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Video(Modality):
     channels: pixels.Channels = 3
     """3 for colour, 1 for grey."""
 
+    def __post_init__(self) -> None:
+        check_whole("frames", self.frames, 1, MAX_FRAMES)
+        check_whole("size", self.size, 1, pixels.LARGEST)
+        check_choice("fit", self.fit, pixels.FITS)
+        check_choice("channels", self.channels, (1, 3))
+
     @property
     def shape(self) -> tuple[int | None, ...]:
         """`(frames, channels, size, size)`."""
@@ -41,9 +49,9 @@ class Video(Modality):
     def decode(self, payload: Payload) -> Array:
         """A clip to `(frames, channels, size, size)` uint8."""
         with container.opened(payload, EXPECTED) as clip:
-            if not clip.streams.video:
-                raise UnsupportedMedia(EXPECTED, "a file without a picture track")
-            count = container.count_packets(clip, clip.streams.video[0], EXPECTED)
+            track = container.first_track(clip.streams.video, EXPECTED, "picture")
+            _check_pixels(track.codec_context.width, track.codec_context.height)
+            count = container.count_packets(clip, track, EXPECTED)
         with container.opened(payload, EXPECTED) as clip:
             kept, decoded = self._pick(clip, count)
         if decoded == 0:
@@ -58,7 +66,7 @@ class Video(Modality):
         wanted = evenly(count, self.frames)
         kept: list[Array] = []
         decoded = 0
-        stream = clip.streams.video[0]
+        stream = container.first_track(clip.streams.video, EXPECTED, "picture")
         stream.codec_context.thread_count = 1
         for frame in clip.decode(stream):
             times = int(np.count_nonzero(wanted == decoded))
@@ -68,8 +76,7 @@ class Video(Modality):
         return kept, decoded
 
     def _to_pixels(self, frame: av.VideoFrame) -> Array:
-        if frame.width * frame.height > MAX_PIXELS:
-            raise TooLarge(f"frames of at most {MAX_PIXELS:,} pixels", f"{frame.width}x{frame.height}")
+        _check_pixels(frame.width, frame.height)
         picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
         if frame.rotation % 360:
             picture = picture.rotate(frame.rotation, expand=True)
@@ -81,6 +88,11 @@ class Video(Modality):
         shift = int(generator.integers(2, 9))
         frames = [np.roll(picture, step * shift, axis=1) for step in range(int(generator.integers(3, 12)))]
         return write_mp4(frames, rate=12)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise TooLarge(f"frames of at most {MAX_PIXELS:,} pixels", f"{width}x{height}")
 
 
 def evenly(count: int, frames: int) -> Array:

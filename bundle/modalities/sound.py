@@ -1,0 +1,122 @@
+"""Sound files and the sound tracks of clips to a mono waveform at its own rate."""
+
+import io
+import math
+
+import av
+import numpy as np
+import soundfile
+
+from bundle.errors import InvalidInput, TooLarge
+from bundle.modalities import container
+from bundle.modalities.completeness import refuse_cut
+from bundle.modalities.modality import Array, Payload
+
+EXPECTED = "a sound file (WAV, FLAC, OGG, MP3) or a clip with a sound track (MP4, FLV, MPEG, WebM)"
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
+"""What libsndfile may read; it also takes formats that almost any bytes fit."""
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+LOUDEST = 1e9
+"""Float files may be over 1, but what is over this is not sound and would overflow."""
+UNKNOWN_LENGTH = 2**40
+"""libsndfile reports at least so many frames when a header does not tell how many there are."""
+
+
+def read_sound(payload: Payload, seconds: float | None = None) -> tuple[Array, int]:
+    """Mono waveform `(samples,)` float32 and its rate; with `seconds`, at least that centre stretch of a longer file.
+
+    Raises:
+        UnsupportedMedia: not a sound file, or a clip without sound.
+        TooLarge: longer than the limit.
+        InvalidInput: empty, truncated, corrupt, or with samples that are not finite.
+    """
+    if not isinstance(payload, bytes):
+        raise InvalidInput(EXPECTED, f"{type(payload).__name__} instead of a file's bytes")
+    refuse_cut(payload, EXPECTED)
+    wave, rate = _read_file(payload, seconds) or _read_track(payload)
+    if not len(wave):
+        raise InvalidInput(EXPECTED, "a sound file without samples")
+    if not (np.abs(wave) <= LOUDEST).all():
+        raise InvalidInput("finite audio samples", "NaN, infinite or absurdly large samples")
+    return wave, rate
+
+
+def centre(frames: int, length: int, margin: int) -> tuple[int, int]:
+    """First and last frame (exclusive) of the centre `length` of `frames`, with up to `margin` more on each side."""
+    start = (frames - length) // 2
+    return max(0, start - margin), min(frames, start + length + margin)
+
+
+def _read_file(payload: bytes, seconds: float | None) -> tuple[Array, int] | None:
+    """What libsndfile reads; None for what is left to FFmpeg."""
+    try:
+        file = soundfile.SoundFile(io.BytesIO(payload))
+    except (soundfile.LibsndfileError, RuntimeError, ValueError):
+        return None
+    with file:
+        rate, frames = file.samplerate, file.frames
+        if file.format not in FORMATS or frames > UNKNOWN_LENGTH:
+            return None
+        _check_rate(rate)
+        start, stop = 0, frames
+        if seconds is not None:  # the margin keeps the edges of a resampling filter outside the stretch
+            start, stop = centre(frames, round(seconds * rate), math.ceil(rate / 20))
+        if stop - start > (container.MAX_SECONDS + 1) * rate:
+            raise TooLarge(f"at most {container.MAX_SECONDS} seconds of sound", f"{frames / rate:.0f} seconds")
+        try:
+            if file.format == "FLAC" and frames:
+                file.seek(frames - 1)
+                if len(file.read(1)) < 1:
+                    raise InvalidInput(EXPECTED, "a truncated FLAC file")
+            file.seek(start)
+            wave = file.read(stop - start, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise InvalidInput(EXPECTED, f"a corrupt {file.format} file ({error})") from None
+        if len(wave) < stop - start:
+            raise InvalidInput(EXPECTED, f"a truncated {file.format} file: {len(wave)} of {stop - start} samples")
+    return _mono(wave.T), rate
+
+
+def _read_track(payload: bytes) -> tuple[Array, int]:
+    """The first sound track of a clip, mono, at its own rate."""
+    with container.opened(payload, EXPECTED) as clip:
+        track = container.first_track(clip.streams.audio, EXPECTED, "sound")
+        container.count_packets(clip, track, EXPECTED)
+        index = track.index
+    with container.opened(payload, EXPECTED) as clip:
+        pieces: list[Array] = []
+        total, rate = 0, 0
+        for frame in clip.decode(clip.streams[index]):
+            assert isinstance(frame, av.AudioFrame)
+            samples = frame.to_ndarray()
+            if not frame.format.is_planar:
+                samples = samples.reshape(-1, len(frame.layout.channels)).T
+            pieces.append(_mono(_to_float(samples)))
+            rate = frame.sample_rate
+            total += pieces[-1].shape[0]
+            if total > container.MAX_SECONDS * rate:
+                raise TooLarge(f"at most {container.MAX_SECONDS} seconds of sound", "a longer track")
+    if total == 0:
+        raise InvalidInput(EXPECTED, "a sound track without samples")
+    _check_rate(rate)
+    return np.concatenate(pieces), rate
+
+
+def _check_rate(rate: int) -> None:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise InvalidInput(f"a sampling rate from {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz", f"{rate:,} Hz")
+
+
+def _mono(samples: Array) -> Array:
+    """`(channels, time)` to their mean `(time,)` float32, added in float64: float32 sums of loud files overflow."""
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused later
+        return np.asarray(samples.mean(axis=0, dtype=np.float64).astype(np.float32))
+
+
+def _to_float(samples: Array) -> Array:
+    """Integer samples scaled to -1..1; unsigned 8-bit is centred; float samples as they are."""
+    if samples.dtype.kind == "f":
+        return samples
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    return np.asarray(samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min), dtype=np.float32)

@@ -1,0 +1,17 @@
+"""Fixtures that every package's tests may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real media and tables, from INFOBRIDGE_DATA or beside the repository; skips where it is absent."""
+    folder = Path(os.environ.get("INFOBRIDGE_DATA") or ROOT / ".." / "shared" / "data").resolve()
+    if not folder.is_dir():
+        pytest.skip(f"needs real media: {folder} is absent (set INFOBRIDGE_DATA)")
+    return folder
