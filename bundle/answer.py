@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bundle.errors import InvalidInput
 from bundle.manifest import Calibration
 from bundle.modalities import Array
 
@@ -58,7 +59,14 @@ def probabilities(outputs: Mapping[str, Array], calibration: Calibration) -> dic
 def answers(
     model: str, labels: Sequence[str], outputs: Mapping[str, Array], calibration: Calibration
 ) -> list[Prediction]:
-    """One `Prediction` for each row of the outputs."""
+    """One `Prediction` for each row of the outputs.
+
+    Raises:
+        InvalidInput: the graph gave NaN or infinity; a bundle that passed its self-check does so only for inputs far
+            from everything it was trained on.
+    """
+    if not all(np.isfinite(values).all() for values in outputs.values()):
+        raise InvalidInput("a sample like those of the training", "one for which the classifier gives no finite number")
     fused = probabilities(outputs, calibration)
     shares = {name.removeprefix(SHARE): fused.pop(name) for name in list(fused) if name.startswith(SHARE)}
     found = []

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
+from bundle.checking import build, one_line
 from bundle.errors import ManifestError
 from bundle.modalities import MODALITIES, Modality
 
@@ -18,6 +21,9 @@ FILE = "manifest.json"
 GRAPH = "model.onnx"
 GOLDEN = "golden.npz"
 STRICT = ConfigDict(extra="forbid")
+INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED = ("model", "logits")
+"""Names an input must not have: the request's other field and the graph's other output."""
 
 
 @dataclass(frozen=True)
@@ -96,54 +102,70 @@ class Manifest:
         """
         path = folder / FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         except FileNotFoundError:
-            raise ManifestError(f"{folder} is not a bundle: it has no {FILE}") from None
-        except (OSError, ValueError) as error:
-            raise ManifestError(f"{path} cannot be read: {error}") from None
+            raise ManifestError(f"{folder} is not a bundle: expected {FILE} in it, found none") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ManifestError(f"{path}: expected JSON, found what cannot be read ({one_line(error)})") from None
         if not isinstance(content, Mapping):
             raise ManifestError(f"{path}: expected a JSON object, found {type(content).__name__}")
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
-            raise ManifestError(f"{path}: schema version {version!r}, this program reads {SCHEMA_VERSION}")
-        try:
-            manifest = TypeAdapter(cls).validate_python(content)
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            raise ManifestError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise ManifestError(f"{path}: expected schema version {SCHEMA_VERSION}, found {version!r}")
+        manifest = build(cls, content, str(path))
         manifest._check(folder)
         return manifest
 
     def _check(self, folder: Path) -> None:
+        if not self.name.strip():
+            raise ManifestError("name: expected one, found an empty text")
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ManifestError(f"expected two or more distinct labels, found {list(self.labels)}")
         if not self.inputs or len(set(self.modalities)) != len(self.inputs):
             raise ManifestError(f"expected distinct inputs, found {list(self.modalities)}")
         for entry in self.inputs:
+            if INPUT_NAME.fullmatch(entry.name) is None or entry.name in RESERVED:
+                raise ManifestError(
+                    f"expected an input name of letters, digits and _, other than {' and '.join(RESERVED)}, "
+                    f"found {entry.name!r}"
+                )
             if entry.modality not in MODALITIES:
-                raise ManifestError(f"unknown modality {entry.modality!r}; known are {', '.join(MODALITIES)}")
-        temperatures = (self.calibration.fused, *self.calibration.shares.values())
-        if not all(0 < temperature < float("inf") for temperature in temperatures):
-            raise ManifestError(f"temperatures must be positive, found {temperatures}")
+                raise ManifestError(f"expected a modality among {', '.join(MODALITIES)}, found {entry.modality!r}")
+        self._check_numbers()
         for required in (GRAPH, GOLDEN):
             if required not in self.files:
-                raise ManifestError(f"the manifest lists no {required}")
+                raise ManifestError(f"files: expected {required} among them, found {', '.join(self.files) or 'none'}")
         for name, expected in self.files.items():
             check_file(folder, name, expected)
+
+    def _check_numbers(self) -> None:
+        unknown = sorted(set(self.calibration.shares) - set(self.modalities))
+        if unknown:
+            raise ManifestError(f"calibration: expected shares of {', '.join(self.modalities)}, found {unknown}")
+        temperatures = (self.calibration.fused, *self.calibration.shares.values())
+        if not all(0 < temperature < math.inf for temperature in temperatures):
+            raise ManifestError(f"calibration: expected temperatures over 0, found {temperatures}")
+        for name, value in asdict(self.tolerance).items():
+            if not 0 <= value < 1:
+                raise ManifestError(f"tolerance.{name}: expected a number from 0 to under 1, found {value}")
 
     def load_modalities(self, folder: Path) -> dict[str, Modality]:
         """The preprocessing of each input, by input name.
 
         Raises:
-            ManifestError: parameters that do not fit, or that give another shape than stated.
+            ManifestError: parameters that do not fit, that give another shape than stated, or that need a file the
+                manifest does not list.
         """
         loaded = {}
         for entry in self.inputs:
             modality = MODALITIES[entry.modality].restore(entry.parameters, folder)
+            missing = sorted(set(modality.files()) - set(self.files))
+            if missing:
+                raise ManifestError(f"files: expected {missing[0]} for input {entry.name!r} among them, found none")
             if (modality.shape, modality.dtype) != (entry.shape, entry.dtype):
                 raise ManifestError(
-                    f"input {entry.name!r} states {entry.dtype} {entry.shape}, "
-                    f"its parameters give {modality.dtype} {modality.shape}"
+                    f"input {entry.name!r}: expected {modality.dtype} {modality.shape} from its parameters, "
+                    f"found {entry.dtype} {entry.shape}"
                 )
             loaded[entry.name] = modality
         return loaded
@@ -156,13 +178,24 @@ def sha256(path: Path) -> str:
 
 
 def check_file(folder: Path, name: str, expected: str) -> None:
-    """Refuse a file that is absent, altered, or outside the bundle."""
+    """Refuse a file that is absent, altered, or outside the bundle.
+
+    Raises:
+        ManifestError: saying which of these.
+    """
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise ManifestError(f"{name!r} lies outside the bundle")
     try:
+        inside = (folder / path).resolve().is_relative_to(folder.resolve())
+        if path.is_absolute() or ".." in path.parts or not inside:
+            raise ManifestError(f"{name!r}: expected a file inside the bundle, found a path that leads outside")
+        if not (folder / path).is_file():
+            raise ManifestError(f"{name!r}: expected a file of the bundle, found none")
         found = sha256(folder / path)
-    except OSError as error:
-        raise ManifestError(f"the bundle's file {name!r} cannot be read: {error}") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a circle of links
+        raise ManifestError(f"{name!r}: expected a file of the bundle, it cannot be read ({error})") from None
     if found != expected:
         raise ManifestError(f"{name!r} was changed: expected sha256 {expected[:12]}…, found {found[:12]}…")
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 
 from bundle.answer import LOGITS, SHARE, Prediction, answers
+from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array, Payload
@@ -45,7 +46,9 @@ class Predictor:
                 (folder / GRAPH).read_bytes(), options, providers=list(providers)
             )
         except Exception as error:  # ONNX Runtime raises its own and built-in types
-            raise ManifestError(f"{GRAPH} cannot be loaded: {error}") from None
+            raise ManifestError(
+                f"{GRAPH}: expected a graph that loads, found one that does not ({one_line(error)})"
+            ) from None
         self._check_graph()
 
     @property
@@ -55,16 +58,26 @@ class Predictor:
 
     def _check_graph(self) -> None:
         stated = {entry.name: entry.dtype for entry in self.manifest.inputs}
-        found = {node.name: ORT_TYPES.get(node.type, node.type) for node in self._session.get_inputs()}
+        nodes = {node.name: node for node in self._session.get_inputs()}
+        found = {name: ORT_TYPES.get(node.type, node.type) for name, node in nodes.items()}
         if stated != found:
-            raise ManifestError(f"the manifest states inputs {stated}, the graph takes {found}")
+            raise ManifestError(f"{GRAPH}: expected inputs {stated}, found {found}")
+        for entry in self.manifest.inputs:
+            if not _fits(nodes[entry.name].shape, (None, *entry.shape)):
+                raise ManifestError(
+                    f"{GRAPH}: expected input {entry.name!r} of shape {('batch', *entry.shape)} with a free "
+                    f"batch axis, found {tuple(nodes[entry.name].shape)}"
+                )
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
         expected = {LOGITS, *(SHARE + name for name in stated)}
         if set(outputs) != expected:
-            raise ManifestError(f"expected outputs {sorted(expected)}, the graph gives {sorted(outputs)}")
+            raise ManifestError(f"{GRAPH}: expected outputs {sorted(expected)}, found {sorted(outputs)}")
         for name, shape in outputs.items():
-            if shape[-1] != len(self.manifest.labels):
-                raise ManifestError(f"{len(self.manifest.labels)} labels, but output {name!r} is {shape[-1]} wide")
+            if len(shape) != 2 or shape[-1] != len(self.manifest.labels):
+                raise ManifestError(
+                    f"{GRAPH}: expected output {name!r} of shape ('batch', {len(self.manifest.labels)}), one column "
+                    f"for each label, found {tuple(shape)}"
+                )
 
     def prepare(self, sample: Mapping[str, Payload]) -> Arrays:
         """Decode and normalise one sample: a payload for every input.
@@ -78,7 +91,11 @@ class Predictor:
         return {name: self.prepare_one(name, sample.get(name)) for name in self.modalities}
 
     def prepare_one(self, name: str, payload: Payload | None) -> Array:
-        """Decode and normalise the payload of one input."""
+        """Decode and normalise the payload of one input of the bundle.
+
+        Raises:
+            InvalidInput: no payload, or one that cannot be used; names the field.
+        """
         if payload is None:
             raise InvalidInput(f"all of {', '.join(self.modalities)}", "nothing", field=name)
         modality = self.modalities[name]
@@ -94,7 +111,13 @@ class Predictor:
         return {name: np.asarray(value) for name, value in zip(names, self._session.run(names, feed), strict=True)}
 
     def infer(self, batch: Sequence[Arrays]) -> list[Prediction]:
-        """Answers for prepared samples, in order."""
+        """Answers for prepared samples, in order.
+
+        Raises:
+            InvalidInput: the graph gives no finite number for one of them.
+        """
+        if not batch:
+            return []
         return answers(self.manifest.name, self.manifest.labels, self.run(batch), self.manifest.calibration)
 
     def predict(self, samples: Sequence[Mapping[str, Payload]]) -> list[Prediction]:
@@ -104,3 +127,10 @@ class Predictor:
             InvalidInput: one sample cannot be used.
         """
         return self.infer([self.prepare(sample) for sample in samples])
+
+
+def _fits(found: Sequence[int | str | None], stated: Sequence[int | None]) -> bool:
+    """Whether a graph's axes (a name or None where free) take what the manifest states (None where free)."""
+    return len(found) == len(stated) and all(
+        axis == size if isinstance(axis, int) else True for axis, size in zip(found, stated, strict=True)
+    )

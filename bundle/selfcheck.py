@@ -1,13 +1,13 @@
 """Replay a bundle's golden samples: `python -m bundle.selfcheck DIR`."""
 
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from bundle.answer import probabilities
-from bundle.errors import BundleError, SelfCheckFailed
+from bundle.checking import one_line
+from bundle.errors import BundleError, InvalidInput, SelfCheckFailed
 from bundle.manifest import GOLDEN
 from bundle.modalities import Array
 from bundle.predictor import Arrays, Predictor
@@ -26,15 +26,22 @@ def write_golden(predictor_arrays: list[Arrays], payloads: list[dict[str, bytes]
 
 
 def golden_payloads(golden: dict[str, Array], names: tuple[str, ...]) -> list[dict[str, bytes]]:
-    """The stored payloads, one mapping of input name to bytes for each sample."""
-    samples: list[dict[str, bytes]] = []
-    while f"{len(samples)}/payload/{names[0]}" in golden:
-        samples.append({name: golden[f"{len(samples)}/payload/{name}"].tobytes() for name in names})
-    return samples
+    """The stored payloads, one mapping of input name to bytes for each sample.
+
+    Raises:
+        SelfCheckFailed: a sample lacks an input.
+    """
+    count = 0
+    while any(f"{count}/payload/{name}" in golden for name in names):
+        count += 1
+    try:
+        return [{name: golden[f"{index}/payload/{name}"].tobytes() for name in names} for index in range(count)]
+    except KeyError as error:
+        raise SelfCheckFailed(f"{GOLDEN}: expected {error}, found none") from None
 
 
 def read_golden(path: Path) -> dict[str, Array]:
-    """Every array of golden.npz.
+    """Every array of golden.npz; pickled objects are refused, not loaded.
 
     Raises:
         SelfCheckFailed: it cannot be read.
@@ -42,8 +49,8 @@ def read_golden(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SelfCheckFailed(f"{path.name} cannot be read: {error}") from None
+    except Exception as error:  # the readers of zip and npy raise many types
+        raise SelfCheckFailed(f"{path.name}: expected arrays, found what cannot be read ({one_line(error)})") from None
 
 
 def selfcheck(predictor: Predictor) -> int:
@@ -59,27 +66,39 @@ def selfcheck(predictor: Predictor) -> int:
         raise SelfCheckFailed(f"{GOLDEN} holds no sample")
     batch = []
     for index, payload in enumerate(payloads):
-        arrays = predictor.prepare(payload)
+        try:
+            arrays = predictor.prepare(payload)
+        except InvalidInput as error:
+            raise SelfCheckFailed(f"sample {index} is refused: {error}") from None
         for name, array in arrays.items():
             _compare_arrays(f"sample {index}, {name}", array, golden.get(f"{index}/array/{name}"), tolerance.arrays)
         batch.append(arrays)
-    found = probabilities(predictor.run(batch), predictor.manifest.calibration)
+    found = predictor.run(batch)
     stored = {name.removeprefix("output/"): array for name, array in golden.items() if name.startswith("output/")}
     if set(found) != set(stored):
         raise SelfCheckFailed(f"the graph gives {sorted(found)}, {GOLDEN} holds {sorted(stored)}")
-    for name, expected in probabilities(stored, predictor.manifest.calibration).items():
-        _compare_arrays(f"output {name}", found[name], expected, tolerance.probabilities)
+    calibration = predictor.manifest.calibration
+    for name, values in found.items():
+        _compare_kinds(f"output {name}", values, stored[name])
+    again, expected = probabilities(found, calibration), probabilities(stored, calibration)
+    for name, values in again.items():
+        _compare_arrays(f"output {name}", values, expected[name], tolerance.probabilities)
     return len(payloads)
 
 
-def _compare_arrays(what: str, found: Array, expected: Array | None, tolerance: float) -> None:
+def _compare_kinds(what: str, found: Array, expected: Array | None) -> Array:
     if expected is None or found.shape != expected.shape or found.dtype != expected.dtype:
         stored = "nothing" if expected is None else f"{expected.dtype} {expected.shape}"
-        raise SelfCheckFailed(f"{what}: found {found.dtype} {found.shape}, stored is {stored}")
+        raise SelfCheckFailed(f"{what}: expected {stored} as stored, found {found.dtype} {found.shape}")
+    return expected
+
+
+def _compare_arrays(what: str, found: Array, expected: Array | None, tolerance: float) -> None:
+    expected = _compare_kinds(what, found, expected)
     limit = tolerance if found.dtype.kind == "f" else 0.0
     difference = float(np.max(np.abs(found.astype(np.float64) - expected), initial=0.0))
     if not difference <= limit:
-        raise SelfCheckFailed(f"{what}: differs by {difference:.2g}, allowed are {limit:.2g}")
+        raise SelfCheckFailed(f"{what}: expected a difference of at most {limit:.2g}, found {difference:.2g}")
 
 
 def main() -> int:
