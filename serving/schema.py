@@ -1,0 +1,116 @@
+"""What the service answers, as values: the prediction, the description of a bundle, and the problem."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from bundle.answer import ClassProbability, ModalityAnswer
+from bundle.manifest import Calibration
+from bundle.modalities import Modality
+
+DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
+
+FILE = "file"
+INLINE = {"text": "string", "genomics": "object"}
+"""Modalities whose payload may be written into the request; every other one must be an uploaded file."""
+
+
+def field_type(modality: Modality) -> str:
+    """How a request carries this modality: `file`, `string` or `object`."""
+    return INLINE.get(modality.name, FILE)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time went, in milliseconds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    decode: float
+    """Decoding and preprocessing the payloads."""
+    queue: float
+    """Waiting for a decode thread, and for others to share the inference."""
+    infer: float
+    """Running the graph, for the whole batch."""
+    total: float
+    """From the start of the request to its answer, the upload included."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The prediction for one sample, and how sure each modality is."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    model: str
+    """Name of the bundle that answered."""
+    predictions: tuple[ClassProbability, ...]
+    """Every class, most probable first."""
+    modalities: dict[str, ModalityAnswer]
+    """For each modality, the class it would choose alone, and the probability it alone gives the predicted class."""
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class InputDescription:
+    """One field of a request."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    name: str
+    """Name of the field."""
+    modality: str
+    field: str
+    """How a request carries it: `file` (upload only), `string` or `object` (also inline)."""
+    shape: tuple[int | None, ...]
+    """Shape of the preprocessed sample; null for an axis that varies."""
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """One loaded bundle."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    name: str
+    labels: tuple[str, ...]
+    inputs: tuple[InputDescription, ...]
+    calibration: Calibration
+    provenance: dict[str, Any]
+    """Dataset, method, configuration and measured metrics, as recorded by the export."""
+    schema_version: int
+    provider: str
+    """The ONNX Runtime execution provider really in use."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Every loaded bundle."""
+
+    models: tuple[ModelDescription, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Problem details (RFC 9457): the one shape of every error."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    type: str
+    """A stable name of the kind of problem."""
+    title: str
+    """The kind of problem, in words."""
+    status: int
+    """The HTTP status, once more."""
+    detail: str
+    """What is wrong with this request."""
+    field: str | None = None
+    """The field at fault, if it is known."""
+    expected: str | None = None
+    """What would have been accepted."""
+    received: str | None = None
+    """What came instead, in words; never the value itself."""
+    possible: tuple[str, ...] | None = None
+    """What could have been chosen: names of models, or pairings of fields."""
