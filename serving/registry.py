@@ -1,0 +1,71 @@
+"""The loaded models, and which of them a request means."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from bundle.errors import InvalidInput, ManifestError
+from serving.fields import MODEL, shorten
+from serving.model import ServedModel
+from serving.problems import problem
+
+
+class Registry:
+    """Every loaded model, by name.
+
+    Raises:
+        ManifestError: two models of one name, or an input that is named like the field that names a model.
+    """
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self._models: dict[str, ServedModel] = {}
+        for model in models:
+            if model.name in self._models:
+                raise ManifestError(f"two bundles are named {model.name!r}; names must differ")
+            if MODEL in model.inputs:
+                raise ManifestError(f"bundle {model.name!r} has an input named {MODEL!r}, which requests reserve")
+            self._models[model.name] = model
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
+
+    def choose(self, given: Collection[str], name: str | None) -> ServedModel:
+        """The model for a set of fields, or of this name.
+
+        Raises:
+            ProblemError: 404 for an unknown name, 422 for fields that no model or several models take.
+            InvalidInput: the field that is missing or unknown, where there is no doubt which one it is.
+        """
+        if name is not None:
+            if name not in self._models:
+                known = tuple(self._models)
+                raise problem(
+                    "unknown-model", f"no such model; there are {', '.join(known)}", field=MODEL, possible=known
+                )
+            return self._exact(self._models[name], given)
+        takers = [model for model in self if set(model.inputs) == set(given)]
+        if len(takers) == 1:
+            return takers[0]
+        if takers:
+            names = tuple(model.name for model in takers)
+            detail = f"several models take these fields; name one in the field {MODEL!r}: {', '.join(names)}"
+            raise problem("ambiguous-model", detail, field=MODEL, possible=names)
+        wider = {frozenset(model.inputs): model for model in self if set(model.inputs) > set(given)}
+        if len(wider) == 1:
+            return self._exact(next(iter(wider.values())), given)
+        pairings = tuple(dict.fromkeys(" + ".join(model.inputs) for model in self))
+        unknown = [field for field in given if not any(field in model.inputs for model in self)]
+        raise problem(
+            "unknown-pairing",
+            f"no model takes these fields; possible are {'; '.join(pairings)}",
+            field=shorten(unknown[0]) if unknown else None,
+            possible=pairings,
+        )
+
+    def _exact(self, model: ServedModel, given: Collection[str]) -> ServedModel:
+        takes = ", ".join(model.inputs)
+        for field in given:
+            if field not in model.inputs:
+                raise InvalidInput(f"only {takes}", "an unknown field", shorten(field))
+        for field in model.inputs:
+            if field not in given:
+                raise InvalidInput(f"all of {takes}", "nothing", field)
+        return model
