@@ -47,8 +47,8 @@ def read_golden(path: Path) -> dict[str, Array]:
         SelfCheckFailed: it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
     except Exception as error:  # the readers of zip and npy raise many types
         raise SelfCheckFailed(f"{path.name}: expected arrays, found what cannot be read ({one_line(error)})") from None
 

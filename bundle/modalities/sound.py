@@ -22,6 +22,14 @@ UNKNOWN_LENGTH = 2**40
 """libsndfile reports at least so many frames when a header does not tell how many there are."""
 
 
+class _Clamped(io.BytesIO):
+    """Bytes to seek in wherever a damaged header points: an error in libsndfile's callbacks would only be printed."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        origin = (0, self.tell(), len(self.getbuffer()))[whence]
+        return super().seek(min(max(0, origin + offset), len(self.getbuffer())))
+
+
 def read_sound(payload: Payload, seconds: float | None = None) -> tuple[Array, int]:
     """Mono waveform `(samples,)` float32 and its rate; with `seconds`, at least that centre stretch of a longer file.
 
@@ -50,7 +58,7 @@ def centre(frames: int, length: int, margin: int) -> tuple[int, int]:
 def _read_file(payload: bytes, seconds: float | None) -> tuple[Array, int] | None:
     """What libsndfile reads; None for what is left to FFmpeg."""
     try:
-        file = soundfile.SoundFile(io.BytesIO(payload))
+        file = soundfile.SoundFile(_Clamped(payload))
     except (soundfile.LibsndfileError, RuntimeError, ValueError):
         return None
     with file:

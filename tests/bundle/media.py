@@ -30,7 +30,7 @@ def picture(source: Array | Image.Image, kind: str = "PNG", **options: object) -
     """Pixels as a picture file."""
     buffer = io.BytesIO()
     image = source if isinstance(source, Image.Image) else Image.fromarray(source)
-    image.save(buffer, format=kind, **options)  # type: ignore[arg-type]
+    image.save(buffer, format=kind, **options)
     return buffer.getvalue()
 
 

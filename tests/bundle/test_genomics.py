@@ -160,6 +160,6 @@ def test_an_example_is_read_back_by_name() -> None:
 )
 def test_parameters_without_sense_are_refused_at_construction(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
-        Genomics(**{**GENES.parameters(), **changes})  # type: ignore[arg-type]
+        Genomics(**{**GENES.parameters(), **changes})
     with pytest.raises(ManifestError, match=f"^parameters of genomics: {message}"):
         Genomics.checked({**GENES.parameters(), **changes})

@@ -1,0 +1,224 @@
+"""manifest.json: what a bundle says of itself, and everything that is refused on reading it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.errors import ManifestError
+from bundle.manifest import FILE, GOLDEN, GRAPH, Manifest, sha256
+from bundle.modalities import Audio
+from bundle.predictor import Predictor
+from tests.bundles import build_bundle
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_bundle(tmp_path_factory.mktemp("bundles") / "image-text", ("image", "text"))
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "bundle"))
+
+
+def rewrite(folder: Path, change: Change) -> None:
+    content = json.loads((folder / FILE).read_text())
+    change(content)
+    (folder / FILE).write_text(json.dumps(content))
+
+
+def refusal(folder: Path) -> str:
+    """The message with which the bundle is refused: one line."""
+    with pytest.raises(ManifestError) as caught:
+        Predictor(folder)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 600
+    return message
+
+
+def test_a_manifest_is_read_back_as_it_was_written(built: Path) -> None:
+    manifest = Manifest.read(built)
+    assert manifest.modalities == ("image", "text")
+    assert json.loads(manifest.to_json()) == json.loads((built / FILE).read_text())
+    assert {name: modality.shape for name, modality in manifest.load_modalities(built).items()} == {
+        "image": (3, 16, 16),
+        "text": (None,),
+    }
+
+
+def test_a_manifest_that_is_not_json_cannot_be_written(built: Path) -> None:
+    manifest = Manifest.read(built)
+    broken = Manifest(manifest.name, manifest.labels, manifest.inputs, manifest.files, {"accuracy": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        broken.to_json()
+
+
+def test_a_folder_without_a_manifest_is_refused(folder: Path) -> None:
+    (folder / FILE).unlink()
+    assert "expected manifest.json in it, found none" in refusal(folder)
+
+
+def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
+    assert "expected manifest.json" in refusal(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    assert "cannot be read" in refusal(tmp_path / "file")
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True])
+def test_another_schema_version_is_refused(folder: Path, version: object) -> None:
+    rewrite(folder, lambda content: content.update(schema_version=version))
+    message = refusal(folder)
+    assert "schema version 1, found" in message or "schema_version: " in message
+
+
+def test_a_missing_schema_version_is_refused(folder: Path) -> None:
+    rewrite(folder, lambda content: content.pop("schema_version"))
+    assert "expected schema version 1, found None" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", [GRAPH, GOLDEN, "tokenizer.json"])
+def test_one_changed_byte_of_a_file_is_refused(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    assert f"'{name}' was changed: expected sha256" in refusal(folder)
+
+
+def test_a_missing_file_is_refused(folder: Path) -> None:
+    (folder / GRAPH).unlink()
+    assert refusal(folder) == "'model.onnx': expected a file of the bundle, found none"
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(folder: Path) -> None:
+    (folder / "notes").mkdir()
+    rewrite(folder, lambda content: content["files"].update(notes="0" * 64))
+    assert refusal(folder) == "'notes': expected a file of the bundle, found none"
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside", "engines/../../outside", "{outside}"])
+def test_a_path_outside_the_bundle_is_refused(folder: Path, name: str) -> None:
+    outside = folder.parent / "outside"
+    outside.write_text("secret")
+    rewrite(folder, lambda content: content["files"].update({name.format(outside=outside): sha256(outside)}))
+    assert "expected a file inside the bundle, found a path that leads outside" in refusal(folder)
+
+
+def test_a_link_that_leads_outside_is_refused(folder: Path) -> None:
+    outside = folder.parent / "outside.onnx"
+    (folder / GRAPH).rename(outside)
+    (folder / GRAPH).symlink_to(outside)
+    assert "'model.onnx': expected a file inside the bundle" in refusal(folder)
+
+
+def test_a_link_inside_the_bundle_and_a_link_to_it_are_read(folder: Path) -> None:
+    (folder / GRAPH).rename(folder / "graph")
+    (folder / GRAPH).symlink_to("graph")
+    link = folder.parent / "current"
+    link.symlink_to(folder)
+    assert Predictor(link).manifest.name == "image-text"
+
+
+def test_links_in_a_circle_and_names_with_nul_are_refused(folder: Path) -> None:
+    (folder / "circle").symlink_to("circle")
+    rewrite(folder, lambda content: content["files"].update(circle="0" * 64))
+    assert "'circle': expected a file" in refusal(folder)
+    rewrite(folder, lambda content: (content["files"].pop("circle"), content["files"].update({"a\0b": "0" * 64})))
+    assert "expected a file of the bundle" in refusal(folder)
+
+
+def first_input(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = content["inputs"][0]
+    return found
+
+
+REFUSED: list[tuple[Change, str]] = [
+    (lambda content: first_input(content).update(modality="smell"), "expected a modality among audio, video"),
+    (lambda content: first_input(content).update(name="model"), "expected an input name"),
+    (lambda content: first_input(content).update(name="logits"), "expected an input name"),
+    (lambda content: first_input(content).update(name="an image"), "expected an input name"),
+    (lambda content: first_input(content).update(name=""), "expected an input name"),
+    (lambda content: first_input(content).update(name="text"), "expected distinct inputs"),
+    (lambda content: first_input(content).update(name="picture"), "model.onnx: expected inputs"),
+    (lambda content: first_input(content).update(dtype="float32"), "input 'image': expected uint8"),
+    (lambda content: first_input(content).update(shape=[3, 8, 8]), "input 'image': expected uint8 (3, 16, 16)"),
+    (lambda content: first_input(content).update(shape="3"), "inputs.0.shape: "),
+    (lambda content: first_input(content).update(unknown=1), "inputs.0.unknown: expected no field of this name"),
+    (lambda content: first_input(content).pop("modality"), "inputs.0.modality: expected a value, found nothing"),
+    (lambda content: first_input(content)["parameters"].update(size=0), "size: expected a whole number from 1"),
+    (lambda content: first_input(content)["parameters"].update(size="16"), "size: Input should be a valid integer"),
+    (lambda content: first_input(content)["parameters"].update(size=16.5), "size: Input should be a valid integer"),
+    (lambda content: first_input(content)["parameters"].update(zoom=2), "zoom: expected no field of this name"),
+    (lambda content: first_input(content)["parameters"].update(fit="stretch"), "'crop', 'pad' or 'squash', found"),
+    (lambda content: content["inputs"][1]["parameters"].update(max_length=0), "max_length: expected"),
+    (lambda content: content.update(inputs=[]), "expected distinct inputs, found []"),
+    (lambda content: content.update(inputs={}), "inputs: "),
+    (lambda content: content.update(name=7), "name: Input should be a valid string, found 7"),
+    (lambda content: content.update(name="  "), "name: expected one, found an empty text"),
+    (lambda content: content.update(extra=1), "extra: expected no field of this name"),
+    (lambda content: content.pop("labels"), "labels: expected a value, found nothing"),
+    (lambda content: content.update(labels=["one"]), "expected two or more distinct labels, found ['one']"),
+    (lambda content: content.update(labels=["a", "b", "a"]), "expected two or more distinct labels"),
+    (lambda content: content.update(labels=["a", "b"]), "of shape ('batch', 2), one column for each label, found"),
+    (lambda content: content.update(labels=["a", "b", "c", "d"]), "of shape ('batch', 4), one column for each label"),
+    (lambda content: content.update(labels=["a", "b", 3]), "labels.2: Input should be a valid string, found 3"),
+    (lambda content: content["files"].pop(GRAPH), "files: expected model.onnx among them"),
+    (lambda content: content["files"].pop(GOLDEN), "files: expected golden.npz among them"),
+    (lambda content: content["files"].pop("tokenizer.json"), "files: expected tokenizer.json for input 'text'"),
+    (lambda content: content["files"].update({GRAPH: None}), "files.model.onnx: Input should be a valid string"),
+    (lambda content: content["calibration"].update(fused=0.0), "calibration: expected temperatures over 0"),
+    (lambda content: content["calibration"].update(fused=-1), "calibration: expected temperatures over 0"),
+    (lambda content: content["calibration"].update(fused="1"), "calibration.fused: Input should be a valid number"),
+    (lambda content: content["calibration"].update(fused=True), "calibration.fused: Input should be a valid number"),
+    (lambda content: content["calibration"].update(shares={"sound": 1.0}), "expected shares of image, text, found"),
+    (lambda content: content["calibration"].update(shares={"text": 0}), "calibration: expected temperatures over 0"),
+    (lambda content: content["tolerance"].update(arrays=-1e-3), "tolerance.arrays: expected a number from 0"),
+    (lambda content: content["tolerance"].update(probabilities=1.0), "tolerance.probabilities: expected a number"),
+    (lambda content: content.update(provenance=[]), "provenance: "),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_a_manifest_that_does_not_fit_is_refused_in_one_line(folder: Path, change: Change, message: str) -> None:
+    rewrite(folder, change)
+    assert message in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "not json", "\ufeff{}", '{"schema_version": NaN}', "[" * 100_000])
+def test_what_is_not_json_is_refused(folder: Path, text: str) -> None:
+    (folder / FILE).write_text(text)
+    assert "expected JSON, found what cannot be read" in refusal(folder)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_refused_wherever_they_stand(folder: Path, value: str) -> None:
+    text = (folder / FILE).read_text()
+    (folder / FILE).write_text(text.replace('"fused": 1.0', f'"fused": {value}'))
+    assert f"{value} is not JSON" in refusal(folder)
+
+
+def test_a_manifest_that_is_not_utf_8_is_refused(folder: Path) -> None:
+    (folder / FILE).write_bytes(b'{"name": "\xff"}')
+    assert "cannot be read" in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '"text"', "null"])
+def test_json_that_is_no_object_is_refused(folder: Path, text: str) -> None:
+    (folder / FILE).write_text(text)
+    assert "expected a JSON object, found" in refusal(folder)
+
+
+def test_values_that_are_not_json_are_refused_by_a_modality() -> None:
+    with pytest.raises(ManifestError, match="parameters of audio: expected JSON values"):
+        Audio.checked({"rate": object()})
+
+
+def test_a_very_long_value_is_not_repeated_in_full() -> None:
+    with pytest.raises(ManifestError) as caught:
+        Audio.checked({"rate": "x" * 100_000})
+    assert len(str(caught.value)) < 300
