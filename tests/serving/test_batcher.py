@@ -136,6 +136,31 @@ def test_buckets_do_not_share_a_call() -> None:
     assert run(body, bucket=lambda item: item % 2).calls == [[0], [1, 3], [2, 4]]
 
 
+def test_an_item_cancelled_while_another_bucket_runs_is_dropped() -> None:
+    calls: list[list[int]] = []
+    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    def function(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        entered.release()
+        assert leave.acquire(timeout=PATIENCE)
+        return list(items)
+
+    async def main() -> None:
+        batcher = MicroBatcher(function, lambda item: item, 8, wait=0.0, queue_length=8)
+        tasks = await submitted(batcher, [1, 2, 3])
+        batcher.start()
+        assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
+        tasks[1].cancel()
+        await asyncio.wait({tasks[1]})
+        leave.release(2)
+        await asyncio.gather(tasks[0], tasks[2])
+        await batcher.close()
+
+    asyncio.run(main())
+    assert calls == [[1], [3]]
+
+
 def test_closing_cancels_what_waits() -> None:
     async def body(batcher: MicroBatcher[int, int], gate: Gate) -> None:
         await blocked(batcher, gate)
