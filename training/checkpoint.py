@@ -1,0 +1,172 @@
+"""A run's folder: configuration first, weights and state as they come, run.json last."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bundle.errors import ManifestError
+from bundle.modalities import MODALITIES, Modality
+from training import catalog
+from training.config import Config
+from training.errors import CheckpointError, ConfigError
+from training.model import Classifier, build
+
+FORMAT = 1
+CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
+PACKAGES = ("infobridge", "torch", "transformers", "accelerate", "numpy", "av", "soundfile", "pillow", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished run."""
+
+    folder: Path
+    config: Config
+    labels: tuple[str, ...]
+    modalities: dict[str, Modality]
+    metrics: dict[str, Any]
+    architectures: dict[str, Any]
+    provenance: dict[str, Any]
+
+    def model(self) -> Classifier:
+        """The trained classifier, in evaluation mode on the CPU.
+
+        Raises:
+            CheckpointError: the weights are damaged or of another model.
+        """
+        model = build(self.config, self.modalities, len(self.labels), self.architectures)
+        load_weights(model, self.folder / WEIGHTS)
+        return model.eval()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON aside, then rename."""
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(aside, path)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a module's weights as safetensors, aside and renamed."""
+    aside = path.with_suffix(".part")
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}, aside)
+    os.replace(aside, path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read weights into a module of the same shape."""
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors raises its own type
+        raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:
+    """Modalities as JSON values; `restore` reads them back."""
+    return {
+        name: {"modality": modality.name, "parameters": modality.parameters()} for name, modality in modalities.items()
+    }
+
+
+def versions() -> dict[str, str]:
+    """What produced a run."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def finish(
+    folder: Path, config: Config, labels: tuple[str, ...], modalities: dict[str, Modality], facts: dict[str, Any]
+) -> None:
+    """Write run.json, whose existence says that the run is complete; `facts` hold metrics and provenance."""
+    for modality in modalities.values():
+        for name, content in modality.files().items():
+            (folder / name).write_bytes(content)
+    described = {"labels": list(labels), "modalities": describe(modalities), "versions": versions()}
+    write_json(folder / RUN, {"format": FORMAT, **described, "config": asdict(config), **facts})
+
+
+def read_config(content: Mapping[str, Any]) -> Config:
+    """A configuration from its JSON, every field checked.
+
+    Raises:
+        CheckpointError: a field that is unknown, missing or of another type.
+    """
+    try:
+        values = dict(content)
+        values["dataset_options"] = _options("datasets", values["dataset"], values["dataset_options"])
+        values["method_options"] = _options("methods", values["method"], values["method_options"])
+        for name in MODALITIES:
+            chosen = dict(values[name])
+            chosen["encoder_options"] = _options("encoders", chosen["encoder"], chosen["encoder_options"])
+            kind: Any = next(field.type for field in fields(Config) if field.name == name)
+            values[name] = TypeAdapter(kind).validate_python(chosen)
+        return TypeAdapter(Config).validate_python(values)
+    except (ValidationError, KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"the stored configuration cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _options(kind: catalog.Kind, name: str, content: Any) -> Any:
+    return TypeAdapter(catalog.load(kind, name).Options).validate_python(content or {})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a run folder.
+
+    Raises:
+        CheckpointError: absent or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} is not a finished run: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return content
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read a finished run.
+
+    Raises:
+        CheckpointError: unfinished, damaged, or of another format.
+    """
+    content = read_json(folder / RUN)
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"{folder}: run format {content.get('format')!r}, this program reads {FORMAT}")
+    try:
+        modalities = {
+            name: MODALITIES[entry["modality"]].restore(entry["parameters"], folder)
+            for name, entry in content["modalities"].items()
+        }
+        provenance = {key: content[key] for key in ("versions", "data", "best_epoch")}
+        labels = tuple(content["labels"])
+        config, metrics, architectures = read_config(content["config"]), content["metrics"], content["architectures"]
+        return Checkpoint(folder, config, labels, modalities, metrics, architectures, provenance)
+    except (KeyError, TypeError, ManifestError) as error:
+        raise CheckpointError(f"{folder / RUN} cannot be read: {error}") from None
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """States of torch's global random generators."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: Mapping[str, torch.Tensor]) -> None:
+    """Restore what `random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

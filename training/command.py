@@ -1,0 +1,132 @@
+"""The command line of a training, made from the dataclasses: names first, then the options those names have."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from bundle.modalities import MODALITIES
+from training import catalog
+from training.config import Config
+
+DESCRIPTION = """Train one classifier on paired modalities.
+
+  python -m training.fit
+      a small run on generated data
+  python -m training.fit --dataset table --dataset.path pairs.csv --out runs/mine
+      your own data: a CSV or Parquet file with a column for each modality and a label
+  python -m training.fit --method joint --modalities image text
+      another method, other modalities
+  python -m training.fit --resume --out runs/mine
+      go on after an interruption, exactly where it ended
+
+The options --dataset.*, --method.* and --<modality>.encoder.* below belong to the dataset, method and encoders named on
+this command line, so that `--method joint --help` shows those of joint training."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A training, and what to do with a folder that is already there."""
+
+    config: Config
+    resume: bool
+    overwrite: bool
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """What a command line asks for.
+
+    Raises:
+        ConfigError: an unknown name, or values that contradict.
+        SystemExit: help was asked for (0), or an option cannot be parsed (2).
+    """
+    dataset = _named(arguments, "--dataset") or Config.dataset
+    recipe = catalog.load("datasets", dataset).recipe(Config(dataset=dataset))
+    recipe = replace(recipe, method=_named(arguments, "--method") or recipe.method)
+    for name in MODALITIES:
+        encoder = _named(arguments, f"--{name}.encoder") or recipe.of(name).encoder
+        if encoder != recipe.of(name).encoder:
+            recipe = replace(recipe, **{name: replace(recipe.of(name), encoder=encoder, encoder_options=None)})
+    parsed = tyro.cli(
+        _command_class(recipe),
+        args=list(arguments),
+        default=_with_options(recipe),
+        description=DESCRIPTION,
+        prog="python -m training.fit",
+    )
+    config = Config(**{entry.name: getattr(parsed, entry.name) for entry in fields(Config)})
+    plain = {name: _plain(getattr(Config(), name), getattr(config, name)) for name in MODALITIES}
+    return Command(replace(config, **plain), parsed.resume, parsed.overwrite)
+
+
+def _named(arguments: Sequence[str], option: str) -> str | None:
+    """The value of `option` on the command line, before the options it decides are known."""
+    found = None
+    for position, argument in enumerate(arguments):
+        if argument == option and position + 1 < len(arguments):
+            found = arguments[position + 1]
+        elif argument.startswith(option + "="):
+            found = argument.removeprefix(option + "=")
+    return found
+
+
+def _command_class(recipe: Config) -> Any:
+    """`Config` with the options of the named dataset, method and encoders in place of Any."""
+    dataset = catalog.load("datasets", recipe.dataset).Options
+    method = catalog.load("methods", recipe.method).Options
+    changed: list[Any] = [
+        ("dataset", _choice("datasets"), "demo"),
+        ("method", _choice("methods"), "infobridge"),
+        ("fusion", _choice("fusion"), "concat"),
+        ("dataset_options", Annotated[dataset, tyro.conf.arg(name="dataset")], tyro.MISSING),
+        ("method_options", Annotated[method, tyro.conf.arg(name="method")], tyro.MISSING),
+        ("resume", Annotated[bool, tyro.conf.arg(help="Go on with the unfinished run in --out.")], False),
+        ("overwrite", Annotated[bool, tyro.conf.arg(help="Replace a run that is already in --out.")], False),
+    ]
+    changed += [
+        (name, _modality_class(type(recipe.of(name)), recipe.of(name).encoder), tyro.MISSING) for name in MODALITIES
+    ]
+    specified = [(name, kind, field(default=default)) for name, kind, default in changed]
+    return make_dataclass("Config", specified, bases=(Config,), frozen=True, namespace={"__doc__": Config.__doc__})
+
+
+@cache
+def _modality_class(kind: Hashable, encoder_name: str) -> Any:
+    """A modality's options with those of the named encoder in place of Any."""
+    assert isinstance(kind, type)
+    encoder = catalog.load("encoders", encoder_name).Options
+    annotated: Any = Annotated[encoder, tyro.conf.arg(name="encoder")]
+    specified: list[Any] = [("encoder_options", annotated, field(default=tyro.MISSING))]
+    return make_dataclass(kind.__name__, specified, bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__})
+
+
+def _choice(kind: catalog.Kind) -> Any:
+    return Literal[catalog.names(kind)]
+
+
+def _with_options(recipe: Config) -> Any:
+    """The recipe as an instance of the command's class; required options stay missing."""
+    values = {entry.name: getattr(recipe, entry.name) for entry in fields(Config)}
+    values["dataset_options"] = _defaults(recipe.dataset_options, catalog.load("datasets", recipe.dataset).Options)
+    values["method_options"] = _defaults(recipe.method_options, catalog.load("methods", recipe.method).Options)
+    for name in MODALITIES:
+        chosen = recipe.of(name)
+        options = _defaults(chosen.encoder_options, catalog.load("encoders", chosen.encoder).Options)
+        kind = _modality_class(type(chosen), chosen.encoder)
+        values[name] = kind(**{**{e.name: getattr(chosen, e.name) for e in fields(chosen)}, "encoder_options": options})
+    return _command_class(recipe)(**values)
+
+
+def _defaults(given: Any, kind: Any) -> Any:
+    """The options given by the recipe, or the class's defaults; what has none must come from the command line."""
+    if isinstance(given, kind):
+        return given
+    required = [entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING]
+    return kind(**dict.fromkeys(required, tyro.MISSING))
+
+
+def _plain(kind: Any, chosen: Any) -> Any:
+    """The modality's options as their own class again."""
+    return type(kind)(**{entry.name: getattr(chosen, entry.name) for entry in fields(kind)})

@@ -1,0 +1,168 @@
+"""Critics: the score g(z1, z2, T) that tells true pairs from false ones of the same context.
+
+A critic projects each modality once, so that projections can be kept in a memory, and scores pairs of projections.
+`margin` is not its business: the objective adds γ.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Pair = tuple[str, str]
+
+
+class Critic(nn.Module, ABC):
+    """Scores pairs of modalities.
+
+    Args:
+        widths: feature width of each modality.
+        pairs: the pairs of modalities that will be scored.
+        contexts: number of values T takes.
+        dimensions: width of the projections.
+    """
+
+    def __init__(self, widths: dict[str, int], pairs: list[Pair], contexts: int, dimensions: int) -> None:
+        super().__init__()
+        self.contexts = contexts
+        self.projections = nn.ModuleDict({name: nn.Linear(width, dimensions) for name, width in widths.items()})
+        self.pairs = pairs
+
+    @abstractmethod
+    def project(self, modality: str, features: Tensor) -> Tensor:
+        """`(batch, width)` features to `(batch, dimensions)` projections."""
+
+    @abstractmethod
+    def score(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
+        """g for each pair of projections.
+
+        Args:
+            pair: the modalities of `first` and `second`.
+            first, second: `(batch, dimensions)` or `(batch, N0, dimensions)`, broadcast against each other.
+            context: `(batch,)` the anchors' T.
+        """
+
+    def observe(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor, valid: Tensor) -> None:
+        """Learn from false pairs, shaped as for `score`, what independent pairs score; by default nothing.
+
+        Args:
+            valid: `(batch,)` false for an anchor without false pairs.
+        """
+
+
+class Cosine(Critic):
+    """g = <(1 + e_T) ⊙ z̃1, z̃2> / τ - log Ẑ_T on unit projections, the default.
+
+    e_T is a learned embedding that starts at 0. Ẑ_T is a moving average of exp(s / τ) over the false pairs of context
+    T, so that E[exp g | J = 0] = 1 as a pointwise mutual information must satisfy: the normaliser of contrastive
+    representation distillation, made conditional.
+    """
+
+    def __init__(
+        self,
+        widths: dict[str, int],
+        pairs: list[Pair],
+        contexts: int,
+        dimensions: int = 128,
+        temperature: float = 0.1,
+        momentum: float = 0.9,
+    ) -> None:
+        super().__init__(widths, pairs, contexts, dimensions)
+        self.temperature = temperature
+        self.momentum = momentum
+        self.context_scale = nn.ModuleDict({_key(pair): nn.Embedding(contexts, dimensions) for pair in pairs})
+        for embedding in self.context_scale.values():
+            assert isinstance(embedding, nn.Embedding)
+            nn.init.zeros_(embedding.weight)
+        for pair in pairs:
+            self.register_buffer(f"log_normaliser_{_key(pair)}", torch.full((contexts,), float("nan")))
+
+    def project(self, modality: str, features: Tensor) -> Tensor:
+        """Unit vectors `(batch, dimensions)`."""
+        return functional.normalize(self.projections[modality](features), dim=-1)
+
+    def normaliser(self, pair: Pair) -> Tensor:
+        """log Ẑ_T, `(contexts,)`; NaN for a context that was never seen."""
+        return self.get_buffer(f"log_normaliser_{_key(pair)}")
+
+    def score(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
+        """Calibrated scores, in nats."""
+        raw = self._raw(pair, first, second, context)
+        shift = self.normaliser(pair)[context].nan_to_num(0.0)
+        return raw - (shift if raw.dim() == 1 else shift[:, None])
+
+    def _raw(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
+        scale = 1.0 + self.context_scale[_key(pair)](context)
+        first, second, scale = _aligned(first, second, scale)
+        return (scale * first * second).sum(dim=-1) / self.temperature
+
+    @torch.no_grad()
+    def observe(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor, valid: Tensor) -> None:
+        """Move log Ẑ_T towards this batch's mean of exp(s / τ) over false pairs; a new context starts there."""
+        raw = self._raw(pair, first, second, context)
+        member = (context == torch.arange(self.contexts, device=context.device)[:, None]) & valid
+        counts = member.sum(dim=1)
+        totals = torch.where(member, raw.logsumexp(dim=1), -math.inf).logsumexp(dim=1)
+        found = totals - torch.log(counts * raw.shape[1])  # NaN where a context is absent
+        known = self.normaliser(pair)
+        mixed = torch.logaddexp(known + math.log(self.momentum), found + math.log(1.0 - self.momentum))
+        known.copy_(torch.where(known.isnan(), found, torch.where(counts > 0, mixed, known)))
+
+
+class MultilayerPerceptron(Critic):
+    """g = MLP([u, v, u ⊙ v, u², v², e_T]) on plain projections u, v: expressive, for estimating information.
+
+    No bias at the output: the prior γ is the only constant offset. The context also scales the products, so that
+    contexts may differ in how strongly their modalities depend on each other.
+    """
+
+    def __init__(
+        self,
+        widths: dict[str, int],
+        pairs: list[Pair],
+        contexts: int,
+        dimensions: int = 128,
+        hidden: int = 256,
+    ) -> None:
+        super().__init__(widths, pairs, contexts, dimensions)
+        self.embedding = nn.Embedding(contexts, hidden)
+        self.first = nn.ModuleDict({_key(pair): nn.Linear(5 * dimensions, hidden) for pair in pairs})
+        self.body = nn.ModuleDict(
+            {_key(pair): nn.Sequential(nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()) for pair in pairs}
+        )
+        self.readout = nn.ModuleDict({_key(pair): nn.Linear(hidden, 1, bias=False) for pair in pairs})
+        self.products = nn.ModuleDict({_key(pair): nn.Embedding(contexts, 5 * dimensions) for pair in pairs})
+        for embedding in self.products.values():
+            assert isinstance(embedding, nn.Embedding)
+            nn.init.zeros_(embedding.weight)
+
+    def project(self, modality: str, features: Tensor) -> Tensor:
+        """`(batch, dimensions)`, of any length."""
+        projected: Tensor = self.projections[modality](features)
+        return projected
+
+    def score(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
+        """Scores in nats."""
+        key = _key(pair)
+        first, second, embedded, products = _aligned(
+            first, second, self.embedding(context), self.products[key](context)
+        )
+        product = first * second
+        first, second = first.expand_as(product), second.expand_as(product)
+        terms = torch.cat([first, second, product, first**2, second**2], dim=-1)
+        hidden = self.body[key](self.first[key](terms) + embedded)
+        linear = (products * terms).sum(dim=-1)
+        found: Tensor = self.readout[key](hidden).squeeze(-1) + linear
+        return found
+
+
+def _key(pair: Pair) -> str:
+    return "+".join(pair)  # "_" would not tell ("a", "b_c") from ("a_b", "c")
+
+
+def _aligned(*sides: Tensor) -> tuple[Tensor, ...]:
+    """Give every `(batch, width)` tensor an axis for the false pairs where another one has it."""
+    deep = max(side.dim() for side in sides) == 3
+    return tuple(side[:, None] if deep and side.dim() == 2 else side for side in sides)

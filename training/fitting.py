@@ -1,0 +1,123 @@
+"""Preprocessing parameters from the training split: lengths, vocabularies, means, medians."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer
+
+from bundle.errors import InvalidInput
+from bundle.modalities import Array, Audio, Genomics, Image, Modality, Pathology, Text, Video
+from bundle.modalities.sound import read_sound
+from training.config import Config
+from training.errors import ConfigError, DataError
+from training.pairs import Pairs, Source, payload
+from training.pretrained import load_pretrained
+
+MEASURED = 512
+"""Training samples looked at for lengths and spectrogram statistics."""
+LONGEST = 10.0
+
+
+def fit(config: Config, pairs: Pairs) -> dict[str, Modality]:
+    """The preprocessing of each modality, as far as it is known before decoding.
+
+    Raises:
+        ConfigError: parameters that cannot be.
+        DataError: a genomics column without a single training value.
+    """
+    fitted: dict[str, Modality] = {}
+    for name, sources in pairs.sources.items():
+        training = [sources[index] for index in pairs.indices("train")]
+        try:
+            fitted[name] = _fit_one(name, config, training)
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    return fitted
+
+
+def _fit_one(name: str, config: Config, training: Sequence[Source]) -> Modality:
+    options = config.of(name)
+    match name:
+        case "audio":
+            seconds = options.seconds if options.seconds is not None else _longest(training)
+            return Audio(options.rate, seconds, options.window, options.hop, options.bins)
+        case "video":
+            return Video(options.frames, options.size, options.fit, options.channels)
+        case "image":
+            return Image(options.size, options.fit, options.channels)
+        case "pathology":
+            return Pathology(options.size)
+        case "text":
+            return _fit_text(config, training)
+        case _:
+            return _fit_genomics([source for source in training if isinstance(source, Mapping)])
+
+
+def _longest(training: Sequence[Source]) -> float:
+    """Seconds of the longest clip among some, at most `LONGEST`; broken files are left to the decoding's report."""
+    seconds = [0.1]
+    for source in training[:MEASURED]:
+        try:
+            assert isinstance(source, Path)
+            seconds.append(soundfile.info(source).duration)
+        except (soundfile.LibsndfileError, RuntimeError):
+            try:
+                wave, rate = read_sound(payload(source))
+                seconds.append(len(wave) / rate)
+            except (InvalidInput, OSError):
+                continue
+    return float(min(LONGEST, np.ceil(max(seconds) * 20) / 20))
+
+
+def _fit_text(config: Config, training: Sequence[Source]) -> Text:
+    options = config.text
+    pretrained = getattr(options.encoder_options, "pretrained", None)
+    if pretrained is not None:
+        loaded = load_pretrained(AutoTokenizer, pretrained)
+        if getattr(loaded, "backend_tokenizer", None) is None:
+            raise ConfigError(f"{pretrained!r} has no fast tokenizer (tokenizer.json)")
+        return Text(loaded.backend_tokenizer.to_str(), options.max_length, int(loaded.pad_token_id or 0))
+    texts = [
+        raw.decode("utf-8", "replace") if isinstance(raw := payload(text), bytes) else str(raw) for text in training
+    ]
+    return Text(train_tokenizer(texts, options.vocabulary), options.max_length, pad_id=0)
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> str:
+    """A lower-casing WordPiece tokenizer learned from `texts`, as the content of tokenizer.json; id 0 is padding."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer.to_str()
+
+
+def _fit_genomics(training: Sequence[Mapping[str, float | None]]) -> Genomics:
+    columns = tuple(training[0])
+    values = np.array([[np.nan if row[name] is None else row[name] for name in columns] for row in training], float)
+    empty = [name for name, gone in zip(columns, np.isnan(values).all(axis=0), strict=True) if gone]
+    if empty:
+        raise DataError("these genomics columns have no value in the training split:", empty)
+    medians = np.nanmedian(values, axis=0)
+    filled = np.where(np.isnan(values), medians, values)
+    spread = filled.std(axis=0)
+    stds = np.where(spread > 0, spread, 1.0)
+    return Genomics(columns, tuple(medians.tolist()), tuple(filled.mean(axis=0).tolist()), tuple(stds.tolist()))
+
+
+def finish(modality: Modality, training: Sequence[Array]) -> Modality:
+    """Complete the parameters that need decoded samples: the mean and deviation of the training spectrograms."""
+    if not isinstance(modality, Audio):
+        return modality
+    spectrograms = [modality.normalise(wave) for wave in training[:MEASURED]]
+    values = np.stack(spectrograms).astype(np.float64)
+    return replace(modality, mean=float(values.mean()), std=float(max(values.std(), 1e-6)))

@@ -1,0 +1,98 @@
+"""Batches from decoded samples: augmented for training, plain for evaluation, reproducible in both."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bundle.modalities import Array
+from training.augment import augment
+from training.batch import Batch
+from training.config import AugmentOptions, Config
+from training.preparation import Prepared
+
+
+class Samples(Dataset[dict[str, Array]]):
+    """One split's samples, normalised; with `augmentation`, changed anew each epoch.
+
+    The change depends on seed, epoch and sample alone, not on batch order or the number of workers.
+    """
+
+    def __init__(
+        self, prepared: Prepared, indices: NDArray[np.int64], augmentation: AugmentOptions | None, seed: int
+    ) -> None:
+        self.prepared = prepared
+        self.indices = indices
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> dict[str, Array]:
+        index = int(self.indices[position])
+        pairs = self.prepared.pairs
+        sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index]])}
+        for number, (name, modality) in enumerate(self.prepared.modalities.items()):
+            array = np.asarray(self.prepared.arrays[name][index])
+            if self.augmentation is not None:
+                generator = np.random.default_rng((self.seed, self.epoch, index, number))
+                array = augment(name, array, self.augmentation, generator)
+            sample[name] = modality.normalise(array)
+        return sample
+
+    def collate(self, samples: Sequence[dict[str, Array]]) -> Batch:
+        """Join samples into a batch."""
+        inputs = {
+            name: torch.from_numpy(modality.stack([sample[name] for sample in samples]))
+            for name, modality in self.prepared.modalities.items()
+        }
+        labels, numbers, groups = torch.from_numpy(np.stack([sample[""] for sample in samples])).T.contiguous()
+        return Batch(inputs, labels, numbers, groups)
+
+
+class Order(Sampler[int]):
+    """A fresh permutation for each epoch, from seed and epoch alone: nothing to save, the same after a resumption."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng((self.seed, self.epoch)).permutation(self.count).tolist())
+
+
+def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], Callable[[int], None]]:
+    """Shuffled, augmented batches of the training split, and a function to call with the number of each epoch.
+
+    A last batch of a single sample is left out: it has no batch statistics.
+    """
+    indices = prepared.pairs.indices("train")
+    samples = Samples(prepared, indices, config.augment, config.seed)
+    order = Order(len(indices), config.seed)
+
+    def set_epoch(epoch: int) -> None:
+        samples.epoch = order.epoch = epoch
+
+    loader = DataLoader(
+        samples,
+        config.batch_size,
+        sampler=order,
+        collate_fn=samples.collate,
+        num_workers=config.workers,
+        drop_last=len(indices) % config.batch_size == 1 and len(indices) > 1,
+    )
+    return loader, set_epoch
+
+
+def evaluation_loader(config: Config, prepared: Prepared, split: str) -> DataLoader[dict[str, Array]]:
+    """Plain batches of a split, in order."""
+    samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
+    return DataLoader(samples, config.batch_size, collate_fn=samples.collate, num_workers=config.workers)

@@ -1,0 +1,191 @@
+"""The only epoch loop: every method, dataset and modality goes through it."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from training import catalog, checkpoint, state
+from training.batch import Batch, Output
+from training.config import Config
+from training.errors import ConfigError, TrainingError
+from training.evaluate import Evaluation, collect, evaluate
+from training.loading import evaluation_loader, training_loader
+from training.method import Method, Run, Setting
+from training.model import Classifier, build
+from training.preparation import Prepared
+from training.progress import console, display
+
+STATE = "state"
+
+
+@dataclass
+class Progress:
+    """How far a training is; saved after every epoch."""
+
+    epoch: int = 0
+    """Epochs done."""
+    best_epoch: int = 0
+    best_score: float = -math.inf
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training found."""
+
+    best_epoch: int
+    validation: Evaluation
+    test: Evaluation
+
+
+class Loop:
+    """Trains one classifier on prepared data.
+
+    Args:
+        config: the options.
+        prepared: decoded samples.
+        folder: where state and weights go.
+    """
+
+    def __init__(self, config: Config, prepared: Prepared, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        precision = None if config.precision == "no" else config.precision
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
+        if self.accelerator.num_processes != 1:
+            raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
+        torch.manual_seed(config.seed)
+        classes = len(prepared.pairs.labels)
+        self.model: Classifier = build(config, prepared.modalities, classes)
+        widths = {name: int(encoder.width) for name, encoder in self.model.encoders.items()}  # type: ignore[arg-type]
+        setting = Setting(widths, classes, config.seed, config.learning_rate)
+        self.method: Method = catalog.load("methods", config.method)(setting, config.method_options)
+        self.optimizer = self._build_optimizer()
+        loader, self.set_epoch = training_loader(config, prepared)
+        self.validation = evaluation_loader(config, prepared, "val")
+        self.test = evaluation_loader(config, prepared, "test")
+        self.wrapped: nn.Module
+        self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
+        self.method.to(self.accelerator.device)
+        self.progress = Progress()
+        self.history: list[dict[str, Any]] = []
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        config = self.config
+        groups = [{"params": list(self.model.parameters())}, {"params": list(self.method.trained())}]
+        groups = [group for group in groups if group["params"]]
+        if config.optimiser == "sgd":
+            return torch.optim.SGD(groups, config.learning_rate, config.momentum, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+
+    def run(self) -> Result:
+        """Train to the last epoch, then measure the kept weights on validation and test.
+
+        Raises:
+            TrainingError: the loss is no longer a number.
+        """
+        with display() as bars:
+            steps = bars.add_task("Training", total=self.config.epochs * len(self.loader))
+            while self.progress.epoch < self.config.epochs:
+                bars.update(steps, completed=self.progress.epoch * len(self.loader))
+                losses = self._epoch(lambda: bars.advance(steps))
+                console.print(f"epoch {self.progress.epoch + 1:>3}/{self.config.epochs}: {self._close_epoch(losses)}")
+        if self.config.keep == "best":
+            checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+        checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
+        kept = self.progress.best_epoch if self.config.keep == "best" else self.progress.epoch
+        return Result(kept, self._measure(self.validation), self._measure(self.test))
+
+    def _epoch(self, advance: Callable[[], None]) -> dict[str, float]:
+        """One pass over the training split; returns the mean of each loss term."""
+        self.set_epoch(self.progress.epoch)
+        rate = learning_rate(self.config, self.progress.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.method.epoch_start(Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer))
+        self.wrapped.train()
+        self.method.train()
+        sums: dict[str, torch.Tensor] = {}
+        batch: Batch
+        for batch in self.loader:
+            batch = batch.to(self.accelerator.device)
+            output: Output = self.wrapped(batch.inputs)
+            terms = self.method(output, batch)
+            self.optimizer.zero_grad()
+            self.method.backward(terms, self.accelerator)
+            self.optimizer.step()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+            advance()
+        means = {name: float(total) / len(self.loader) for name, total in sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise TrainingError(f"the loss is no longer a number in epoch {self.progress.epoch + 1}: {means}")
+        return means
+
+    def _close_epoch(self, losses: dict[str, float]) -> str:
+        """Validate, keep the best weights, save the state; returns a line for people."""
+        found = self._measure(self.validation)
+        self.progress.epoch += 1
+        score = self.method.score(found)
+        if score > self.progress.best_score:
+            self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
+            checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
+        diagnostics = self.method.diagnostics()
+        entry = {"epoch": self.progress.epoch, "loss": losses, "validation": asdict(found), **diagnostics}
+        self.history.append(entry)
+        checkpoint.write_json(self.folder / "history.json", self.history)
+        self._save()
+        own = ", ".join(f"{name} {value:.2f}" for name, value in found.modality_accuracy.items())
+        more = "".join(f", {name} {value:.2f}" for name, value in diagnostics.items() if name == "information")
+        return f"loss {sum(losses.values()):.3f}, val {found.accuracy:.3f} ({own}){more}"
+
+    def _measure(self, loader: Any) -> Evaluation:
+        return evaluate(collect(self.model, loader, self.accelerator))
+
+    def _save(self) -> None:
+        content = {
+            "progress": asdict(self.progress),
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": checkpoint.random_state(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
+        }
+        state.save(content, self.folder / STATE)
+
+    def resume(self) -> None:
+        """Go on exactly where the saved state ends.
+
+        Raises:
+            CheckpointError: there is none, or it is of another training.
+        """
+        content = state.load(self.folder / STATE)
+        self.model.load_state_dict(content["model"])
+        self.method.load_state_dict(content["method"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if content["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        self.progress = Progress(**content["progress"])
+        self.history = content["history"]
+        checkpoint.set_random_state(content["random"])
+        print(f"Resuming after epoch {self.progress.epoch}", file=sys.stderr)
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """The learning rate of an epoch (counted from 0): a linear rise over `warmup`, then cosine to 0 or constant."""
+    if epoch < config.warmup:
+        return config.learning_rate * (epoch + 1) / config.warmup
+    if config.schedule == "constant":
+        return config.learning_rate
+    return (
+        0.5
+        * config.learning_rate
+        * (1.0 + math.cos(math.pi * (epoch - config.warmup) / (config.epochs - config.warmup)))
+    )

@@ -1,0 +1,74 @@
+"""The seam that keeps a training method one file: its hooks, and what it may know."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from training.batch import Batch, Output
+from training.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method is built for."""
+
+    widths: dict[str, int]
+    """Feature width of each modality."""
+    classes: int
+    seed: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a method may look at when an epoch starts."""
+
+    epoch: int
+    epochs: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+class Method(nn.Module):
+    """A training method. It owns its critics, heads and buffers, which move and are saved like weights.
+
+    A subclass lives alone in `training/methods/<name>.py`, has a frozen dataclass `Options`, and writes `loss`.
+    """
+
+    Options: ClassVar[Any]
+
+    def __init__(self, setting: Setting, options: Any) -> None:
+        super().__init__()
+        self.setting = setting
+        self.options = options
+
+    def forward(self, out: Output, batch: Batch) -> dict[str, Tensor]:
+        """As `loss`, so that distributed wrappers see the method's parameters."""
+        return self.loss(out, batch)
+
+    def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms, whose sum is minimised."""
+        raise NotImplementedError
+
+    def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
+        """Compute gradients; by default of the sum of the terms."""
+        accelerator.backward(sum(terms.values()))
+
+    def epoch_start(self, run: Run) -> None:
+        """Called before each epoch."""
+
+    def trained(self) -> Iterable[nn.Parameter]:
+        """The method's own parameters that the main optimiser trains; by default all."""
+        return self.parameters()
+
+    def score(self, evaluation: Evaluation) -> float:
+        """What the best epoch is chosen by, on the validation split; by default the fused accuracy."""
+        return evaluation.accuracy
+
+    def diagnostics(self) -> dict[str, float]:
+        """Figures of the epoch that just ended, for the progress line and the history; then starts afresh."""
+        return {}

@@ -1,0 +1,215 @@
+"""InfoBridge: cross-entropy plus conditional noise-contrastive estimation between the modalities (Eq. 10)."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import catalog
+from training.batch import Batch, Output
+from training.critics import Cosine, Critic, MultilayerPerceptron, Pair
+from training.errors import ConfigError
+from training.information import (
+    information_ceiling,
+    information_estimate,
+    lower_bound,
+    nce_objective,
+    prior_logit,
+    scale_gradient,
+)
+from training.memory import Memory, Negatives, draw
+from training.method import Method, Setting
+
+
+class InfoBridge(Method):
+    """Maximises a bound on I(z1; z2 | T) between the encoders' features beside the task, over all pairs of modalities.
+
+    The critic maximises L(h) at weight 1, the encoders at weight α. With α = 0 the trajectory is that of joint
+    training, bit for bit. T reaches the critic only, which is left out at export.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """The paper's values where it gives them."""
+
+        alpha: float = 0.1
+        """α of Eq. 10: weight of the information gradient on the encoders."""
+        negatives_per_pair: int = 5
+        """N0: false pairs for each true pair."""
+        memory: int = 1024
+        """Past projections kept to draw false pairs from."""
+        context: str = "semantic"
+        """The context T."""
+        negatives: Negatives = "same_context"
+        """Whether false pairs share T, or come from any context. Then an anchor z1 and its T face any z2, whose target
+        I(z1, T; z2) = I(z2; T) + I(z1; z2 | T) the critic can win from T alone; anchors of both sides face one
+        critic, so the target is the divergence of p(z1, z2, T) from the even mixture of p(z1, T) p(z2) and
+        p(z1) p(z2, T), at most the mean of I(z1, T; z2) and I(z1; z2, T)."""
+        margin: bool = True
+        """Keep the margin γ = log(1 / N0) inside the critic's logit; without it independent features are repelled."""
+        critic: Literal["cosine", "mlp"] = "cosine"
+        """Form of the critic."""
+        dimensions: int = 128
+        """Width of the projections the critic compares."""
+        temperature: float = 0.1
+        """τ of the cosine critic."""
+        update: Literal["joint", "alternate"] = "joint"
+        """One backward pass for all, or Algorithm 1: first the critic on fixed features, then the encoders."""
+        critic_steps: int = 1
+        """Critic updates for each batch when alternating."""
+        critic_learning_rate: float = 1e-3
+        """Of the critic's own optimiser (Adam) when alternating."""
+
+        def __post_init__(self) -> None:
+            """Refuse impossible values at construction."""
+            for name in ("negatives_per_pair", "memory", "dimensions", "critic_steps"):
+                if getattr(self, name) < 1:
+                    raise ConfigError(f"method.{name} must be at least 1, not {getattr(self, name)}")
+            if not self.alpha >= 0 or not self.temperature > 0 or not self.critic_learning_rate > 0:
+                raise ConfigError("method.alpha must not be negative; temperature and learning rate must be positive")
+
+    options: "InfoBridge.Options"
+
+    def __init__(self, setting: Setting, options: "InfoBridge.Options") -> None:
+        super().__init__(setting, options)
+        names = list(setting.widths)
+        if len(names) < 2:
+            raise ConfigError(f"infobridge needs two or more modalities, it got {', '.join(names) or 'none'}")
+        self.pairs: list[Pair] = list(itertools.combinations(names, 2))
+        self.condition = catalog.load("conditions", options.context)(setting.classes)
+        self.generator = torch.Generator().manual_seed(setting.seed + 1)
+        with torch.random.fork_rng(devices=[]):  # the critic's initial weights must not shift anyone else's numbers
+            torch.default_generator.manual_seed(setting.seed + 2)  # torch.manual_seed would seed every accelerator too
+            self.critic = self._build_critic()
+        self.memory = Memory(options.memory, options.dimensions, names)
+        self.margin = prior_logit(options.negatives_per_pair) if options.margin else 0.0
+        self._figures: list[Tensor] = []
+        self._critic_optimizer: torch.optim.Optimizer | None = None
+        if options.update == "alternate":
+            self._critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=options.critic_learning_rate)
+
+    def _build_critic(self) -> Critic:
+        options, common = self.options, (self.setting.widths, self.pairs, self.condition.count, self.options.dimensions)
+        if options.critic == "mlp":
+            return MultilayerPerceptron(*common)
+        return Cosine(*common, temperature=options.temperature)
+
+    def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
+        """The task's cross-entropy, and -L(h) whose gradient reaches the encoders scaled by α."""
+        task = functional.cross_entropy(out.logits, batch.labels)
+        scaled = {name: scale_gradient(features, self.options.alpha) for name, features in out.features.items()}
+        if self._critic_optimizer is None:
+            objective = self.objective(scaled, batch, remember=self.training)
+        else:
+            if self.training:
+                still = {name: features.detach() for name, features in out.features.items()}
+                for step in range(self.options.critic_steps):
+                    self._update_critic(still, batch, remember=step == 0)
+            with _frozen(self.critic):
+                objective = self.objective(scaled, batch, remember=False)
+        return {"task": task, "information": -objective}
+
+    def objective(self, features: dict[str, Tensor], batch: Batch, remember: bool = True) -> Tensor:
+        """L(h), averaged over the pairs of modalities and both directions; computed in float32.
+
+        A false partner comes from the memory, detached, so in each direction only the anchor feels its false pairs:
+        half the repulsion that L has, beside the whole attraction. The anchor's gradient is doubled to make it whole;
+        with every candidate of a fresh memory drawn, the gradient is exactly that of L with both sides live.
+
+        Args:
+            features: by modality, `(batch, width)`.
+            batch: for contexts, samples and groups.
+            remember: put this batch into the memory first.
+        """
+        contexts = self.condition.contexts(batch)
+        with torch.autocast(batch.labels.device.type, enabled=False):
+            projections = {name: self.critic.project(name, values.float()) for name, values in features.items()}
+            if remember:
+                self.memory.push(projections, contexts, batch.samples, batch.groups)
+            allowed = self.memory.candidates(contexts, batch.samples, batch.groups, self.options.negatives)
+            return torch.stack([self._pair(pair, projections, contexts, allowed) for pair in self.pairs]).mean()
+
+    def _pair(self, pair: Pair, projections: dict[str, Tensor], contexts: Tensor, allowed: Tensor) -> Tensor:
+        first, second = pair
+        count = self.options.negatives_per_pair
+        forward, valid = draw(allowed, count, self.generator)
+        backward, _ = draw(allowed, count, self.generator)
+        directions = (
+            (scale_gradient(projections[first], 2.0), self.memory.projections(second)[forward]),
+            (self.memory.projections(first)[backward], scale_gradient(projections[second], 2.0)),
+        )
+        if self.training:
+            for one, other in directions:
+                self.critic.observe(pair, one, other, contexts, valid)
+        positive = self.critic.score(pair, projections[first], projections[second], contexts)
+        found = [
+            nce_objective(positive, self.critic.score(pair, one, other, contexts), valid, self.margin)
+            for one, other in directions
+        ]
+        objective = torch.stack(found).mean()
+        self._note(positive.detach(), valid, objective.detach())
+        return objective
+
+    def _update_critic(self, features: dict[str, Tensor], batch: Batch, remember: bool) -> None:
+        """One step of Algorithm 1's "update h by maximising L(h)", the features fixed."""
+        assert self._critic_optimizer is not None
+        self._critic_optimizer.zero_grad()
+        torch.autograd.backward(-self.objective(features, batch, remember))
+        self._critic_optimizer.step()
+        self._critic_optimizer.zero_grad()
+
+    def _note(self, positive: Tensor, valid: Tensor, objective: Tensor) -> None:
+        count = self.options.negatives_per_pair
+        estimate = information_estimate(positive + self.margin + information_ceiling(count), valid)
+        self._figures.append(torch.stack([estimate, lower_bound(objective, count), valid.float().mean()]))
+
+    def diagnostics(self) -> dict[str, float]:
+        """Mean over the epoch's anchors of the estimate E[g] and of the bound log κ + L(h), both in nats, and the
+        share of anchors that had false pairs: without any there is nothing to report but that share, 0.
+        """
+        figures, self._figures = self._figures, []
+        if not figures:
+            return {}
+        estimates, bounds, used = torch.stack(figures).cpu().double().unbind(dim=1)
+        total = used.sum()
+        if total == 0:
+            return {"anchors_used": 0.0}
+        return {
+            "information": float((estimates * used).sum() / total),
+            "information_bound": float((bounds * used).sum() / total),
+            "anchors_used": float(used.mean()),
+        }
+
+    def trained(self) -> Iterable[nn.Parameter]:
+        """The critic's parameters, unless it has an optimiser of its own."""
+        return [] if self._critic_optimizer is not None else self.critic.parameters()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The sampler's random state and the critic's own optimiser, for exact resumption."""
+        state: dict[str, Any] = {"generator": self.generator.get_state()}
+        if self._critic_optimizer is not None:
+            state["critic_optimizer"] = self._critic_optimizer.state_dict()
+        return state
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restore what `get_extra_state` gave."""
+        self.generator.set_state(state["generator"].cpu())
+        if self._critic_optimizer is not None:
+            self._critic_optimizer.load_state_dict(state["critic_optimizer"])
+
+
+@contextmanager
+def _frozen(critic: nn.Module) -> Iterator[None]:
+    """What is computed inside treats the critic's parameters as constants; outside they stay trainable."""
+    for parameter in critic.parameters():
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in critic.parameters():
+            parameter.requires_grad_(True)

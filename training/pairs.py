@@ -1,0 +1,94 @@
+"""Labelled, paired raw samples: what every dataset gives, before anything is decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.modalities import MODALITIES, Payload
+from training.errors import ConfigError, DataError
+
+Source = Path | str | Mapping[str, float | None]
+"""A file to read, or the value itself."""
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A dataset's samples, column by column; every sequence has one entry for each sample."""
+
+    labels: tuple[str, ...]
+    """Class names, in the order of the logits."""
+    sources: Mapping[str, Sequence[Source]]
+    """By modality."""
+    targets: NDArray[np.int64]
+    """`(samples,)` class indices."""
+    groups: NDArray[np.int64]
+    """`(samples,)` samples of one group are near-duplicates: one patient, one artist's series, one recording."""
+    splits: NDArray[np.str_]
+    """`(samples,)` of "train", "val", "test"."""
+    rows: Sequence[str]
+    """What to call each sample in an error, such as "row 12"."""
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Positions of one split's samples."""
+        return np.flatnonzero(self.splits == split)
+
+    def only(self, modalities: Sequence[str]) -> "Pairs":
+        """The same samples with some of the modalities, in the order asked for.
+
+        Raises:
+            ConfigError: fewer than two, one twice, or one that the dataset has not.
+        """
+        wanted = tuple(modalities) or tuple(self.sources)
+        for name in wanted:
+            if name not in MODALITIES:
+                raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
+            if name not in self.sources:
+                raise ConfigError(f"the dataset has no {name}; it has {', '.join(self.sources)}")
+        if len(set(wanted)) != len(wanted) or len(wanted) < 2:
+            raise ConfigError(f"expected two or more different modalities, got {', '.join(wanted) or 'none'}")
+        return Pairs(
+            self.labels,
+            {name: self.sources[name] for name in wanted},
+            self.targets,
+            self.groups,
+            self.splits,
+            self.rows,
+        )
+
+    def check(self) -> None:
+        """Refuse splits that cannot be trained or measured on.
+
+        Raises:
+            DataError: an empty split, a class with fewer than two training samples, a group in two splits.
+        """
+        for split in SPLITS:
+            if not len(self.indices(split)):
+                found = ", ".join(sorted(set(self.splits.tolist()))) or "none"
+                raise DataError(f"the {split} split is empty; expected samples in {', '.join(SPLITS)}, found {found}")
+        counts = np.bincount(self.targets[self.indices("train")], minlength=len(self.labels))
+        rare = [f"{label}: {count}" for label, count in zip(self.labels, counts, strict=True) if count < 2]
+        if rare:
+            raise DataError("every class needs at least two training samples, too few are there for", rare)
+        if len(self.labels) < 2:
+            raise DataError(f"expected at least two classes, found {len(self.labels)}")
+        parts: dict[int, set[str]] = {}
+        for group, split in zip(self.groups.tolist(), self.splits.tolist(), strict=True):
+            parts.setdefault(group, set()).add(split)
+        torn = [group for group, where in parts.items() if len(where) > 1]
+        if torn:
+            members = [self.rows[int(np.flatnonzero(self.groups == group)[0])] for group in torn]
+            raise DataError(f"{len(torn)} groups lie in more than one split; their first members are", members)
+
+
+def payload(source: Source) -> Payload:
+    """What a modality decodes: the file's bytes, or the value itself.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return source.read_bytes() if isinstance(source, Path) else source

@@ -1,0 +1,27 @@
+"""Progress bars on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def display() -> Progress:
+    """Bars that vanish when done; what must stay is printed through `console`."""
+    columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    """Pass the items through a progress bar, and say in the end what was done."""
+    with display() as progress:
+        task = progress.add_task(description, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+    console.print(f"{description}: {total}")

@@ -1,0 +1,71 @@
+"""Any nested training state to safetensors plus JSON and back, without pickle."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from training.errors import CheckpointError
+
+TENSOR, PAIRS = "$tensor", "$pairs"
+
+
+def save(state: Any, path: Path) -> None:
+    """Write `state` (dicts, lists, numbers, strings, tensors) to `path`.json and a file of tensors beside it.
+
+    The JSON names its tensor file and is written last, by renaming: a kill at any moment leaves the previous state.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    tree = _pack(state, tensors, "")
+    previous = _tensor_file(path) if path.with_suffix(".json").exists() else None
+    name = f"{path.name}-{os.urandom(4).hex()}.safetensors"
+    save_file(tensors, path.with_name(name))
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps({"tensors": name, "tree": tree}), encoding="utf-8")
+    os.replace(aside, path.with_suffix(".json"))
+    if previous is not None:
+        previous.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Any:
+    """Read what `save` wrote.
+
+    Raises:
+        CheckpointError: absent or damaged.
+    """
+    try:
+        content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return _unpack(content["tree"], load_file(path.with_name(content["tensors"])))
+    except Exception as error:  # safetensors raises its own type
+        raise CheckpointError(f"no usable training state at {path.with_suffix('.json')}: {error}") from None
+
+
+def _tensor_file(path: Path) -> Path | None:
+    try:
+        return path.with_name(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["tensors"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _pack(value: Any, tensors: dict[str, torch.Tensor], name: str) -> Any:
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {TENSOR: name}
+    if isinstance(value, dict):
+        return {PAIRS: [[key, _pack(entry, tensors, f"{name}/{key}")] for key, entry in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_pack(entry, tensors, f"{name}/{index}") for index, entry in enumerate(value)]
+    return value
+
+
+def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict):
+        if TENSOR in value:
+            return tensors[value[TENSOR]]
+        return {key: _unpack(entry, tensors) for key, entry in value[PAIRS]}
+    if isinstance(value, list):
+        return [_unpack(entry, tensors) for entry in value]
+    return value
