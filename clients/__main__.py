@@ -1,0 +1,140 @@
+"""Ask a running service: `python -m clients predict URL --image a.jpg --text "…"`, `python -m clients models URL`."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tyro.constructors import PrimitiveConstructorSpec
+
+from clients.answer import Answer, Model
+from clients.errors import ClientError
+from clients.rest import Client
+
+
+def _as_typed() -> PrimitiveConstructorSpec[str | None]:
+    """The very characters: tyro would read `None` as no value."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="TEXT",
+        instance_from_str=lambda given: given[0],
+        is_instance=lambda value: value is None or isinstance(value, str),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+Given = Annotated[str | None, _as_typed()]
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict the class of one sample and show how sure each modality is."""
+
+    url: tyro.conf.Positional[str]
+    """Address of the service, such as http://localhost:3000."""
+    audio: Path | None = None
+    """A sound file, or a clip with a sound track."""
+    video: Path | None = None
+    """A clip."""
+    image: Path | None = None
+    """A picture."""
+    text: Given = None
+    """The text itself."""
+    pathology: Path | None = None
+    """A colour tile of a stained slide."""
+    genomics: Path | None = None
+    """A JSON object, a JSON list, or a CSV of one row."""
+    model: Given = None
+    """Name of the model; without it the server chooses by the inputs given."""
+    timeout: float = 60.0
+    """Seconds to wait for the answer."""
+    json: bool = False
+    """Print the answer as JSON."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the models that the service offers."""
+
+    url: tyro.conf.Positional[str]
+    """Address of the service, such as http://localhost:3000."""
+    timeout: float = 60.0
+    """Seconds to wait for the answer."""
+    json: bool = False
+    """Print them as JSON."""
+
+
+Command = Annotated[Predict, tyro.conf.subcommand("predict")] | Annotated[Models, tyro.conf.subcommand("models")]
+INPUTS = ("audio", "video", "image", "text", "pathology", "genomics")
+
+
+def run(command: Predict | Models) -> None:
+    """Ask, and print the answer.
+
+    Raises:
+        ClientError: there is none.
+    """
+    with Client(command.url, timeout=command.timeout) as client:
+        if isinstance(command, Predict):
+            given = {name: getattr(command, name) for name in INPUTS}
+            answer = client.predict(
+                model=command.model, **{name: value for name, value in given.items() if value is not None}
+            )
+            show(asdict(answer) if command.json else prediction_table(answer))
+        else:
+            models = client.models()
+            show([asdict(model) for model in models] if command.json else models_table(models))
+
+
+def show(content: object) -> None:
+    """Print a table as it is, anything else as JSON."""
+    if isinstance(content, Table):
+        Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(content)
+    else:
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def prediction_table(answer: Answer) -> Table:
+    """The classes, most probable first, then what each modality says alone."""
+    table = Table(title=Text(f"{answer.model}: {answer.timing.total:.0f} ms"), title_justify="left")
+    for heading in ("", "class", "probability"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "probability" else "left")
+    best = answer.predictions[0].label
+    for entry in answer.predictions:
+        table.add_row("fused" if entry.label == best else "", Text(entry.label), f"{entry.probability:.3f}")
+    table.add_section()
+    for name, said in answer.modalities.items():
+        table.add_row(Text(f"{name} alone"), Text(said.label), Text(f"{said.confidence:.3f} for {best}"))
+    return table
+
+
+def models_table(models: tuple[Model, ...]) -> Table:
+    """One row for each model."""
+    table = Table()
+    for heading in ("model", "inputs", "classes", "runs on"):
+        table.add_column(heading, overflow="fold")
+    for model in models:
+        inputs = ", ".join(entry.name for entry in model.inputs)
+        table.add_row(*map(Text, (model.name, inputs, ", ".join(model.labels), model.provider)))
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 2 and one line for whatever goes wrong."""
+    command = tyro.cli(Command, args=arguments, prog="python -m clients")
+    try:
+        run(command)
+    except ClientError as error:
+        line = " ".join(str(error).split())
+        print("error: " + "".join(sign if sign.isprintable() else "?" for sign in line), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What the service answers, as values: a prediction with its timing, and the models there are."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from bundle.answer import Prediction
+from clients.errors import UnexpectedAnswer
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the server's time went, in milliseconds."""
+
+    decode: float
+    """Decoding and preprocessing the payloads."""
+    queue: float
+    """Waiting for others."""
+    infer: float
+    """Running the graph, for the whole batch."""
+    total: float
+    """From the start of the request to its answer."""
+
+
+@dataclass(frozen=True)
+class Answer(Prediction):
+    """The prediction for one sample: every class, each modality's own opinion, and the timing."""
+
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model."""
+
+    name: str
+    """The keyword of `Client.predict`."""
+    modality: str
+    shape: tuple[int | None, ...]
+    """Shape of the preprocessed sample; None for an axis that varies."""
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model that the server offers."""
+
+    name: str
+    labels: tuple[str, ...]
+    inputs: tuple[ModelInput, ...]
+    provider: str
+    """What runs it, such as `CPUExecutionProvider`."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """Every model that the server offers."""
+
+    models: tuple[Model, ...]
+
+
+def parse(kind: type[Value], content: bytes) -> Value:
+    """An answer's JSON as a value; fields that are not known here are ignored.
+
+    Raises:
+        UnexpectedAnswer: it is not JSON, or lacks a field.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UnexpectedAnswer(
+            f"expected the service's answer in JSON, received something else ({where or 'content'}: {first['msg']})"
+        ) from None

@@ -1,0 +1,74 @@
+"""A service that answers as the test says, in place of the network."""
+
+import json
+from collections.abc import Callable
+from email.parser import BytesParser
+from email.policy import HTTP
+
+import httpx
+
+from clients.rest import Client
+
+ANSWER = {
+    "model": "image-text",
+    "predictions": [{"label": "star", "probability": 0.75}, {"label": "[red]circle", "probability": 0.25}],
+    "modalities": {"image": {"label": "star", "confidence": 0.9}, "text": {"label": "[red]circle", "confidence": 0.4}},
+    "timing": {"decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25},
+}
+MODELS = {
+    "models": [
+        {
+            "name": "image-text",
+            "labels": ["star", "circle"],
+            "inputs": [
+                {"name": "image", "modality": "image", "field": "file", "shape": [3, 16, 16], "dtype": "uint8"},
+                {"name": "text", "modality": "text", "field": "string", "shape": [None], "dtype": "int64"},
+            ],
+            "calibration": {"fused": 1.0, "shares": {}},
+            "provenance": {},
+            "schema_version": 1,
+            "provider": "CPUExecutionProvider",
+        }
+    ]
+}
+
+Reply = httpx.Response | Exception
+
+
+class Service:
+    """Gives one reply after the other, the last one for ever, and keeps the requests."""
+
+    def __init__(self, *replies: Reply | Callable[[], httpx.Response]) -> None:
+        self.replies = list(replies)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply if isinstance(reply, httpx.Response) else reply()
+
+    def client(self, retries: int = 2) -> Client:
+        return Client("http://service:3000", retries=retries, transport=httpx.MockTransport(self))
+
+    def form(self) -> dict[str, tuple[str | None, bytes]]:
+        """File name and content of each part of the last request."""
+        request = self.requests[-1]
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        message = BytesParser(policy=HTTP).parsebytes(head + request.content)
+        found = {}
+        for part in message.iter_parts():
+            name = part.get_param("name", header="content-disposition")
+            content = part.get_payload(decode=True)
+            assert isinstance(name, str) and isinstance(content, bytes) and name not in found
+            found[name] = (part.get_filename(), content)
+        return found
+
+
+def problem(status: int, headers: dict[str, str] | None = None, **fields: object) -> httpx.Response:
+    content = {"type": "urn:infobridge:problem:x", "title": "X", "status": status, "detail": "it went wrong", **fields}
+    return httpx.Response(
+        status, content=json.dumps(content), headers={"content-type": "application/problem+json", **(headers or {})}
+    )
