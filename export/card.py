@@ -4,7 +4,6 @@ from typing import Any
 
 from training.checkpoint import Checkpoint
 
-
 KEPT = {"best": "the best on the validation split", "last": "the last"}
 
 

@@ -1,6 +1,6 @@
 """The command line of a training, made from the dataclasses: names first, then the options those names have."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -85,17 +85,15 @@ def _command_class(recipe: Config) -> Any:
         ("resume", Annotated[bool, tyro.conf.arg(help="Go on with the unfinished run in --out.")], False),
         ("overwrite", Annotated[bool, tyro.conf.arg(help="Replace a run that is already in --out.")], False),
     ]
-    changed += [
-        (name, _modality_class(type(recipe.of(name)), recipe.of(name).encoder), tyro.MISSING) for name in MODALITIES
-    ]
+    changed += [(name, _modality_class(name, recipe.of(name).encoder), tyro.MISSING) for name in MODALITIES]
     specified = [(name, kind, field(default=default)) for name, kind, default in changed]
     return make_dataclass("Config", specified, bases=(Config,), frozen=True, namespace={"__doc__": Config.__doc__})
 
 
 @cache
-def _modality_class(kind: Hashable, encoder_name: str) -> Any:
+def _modality_class(name: str, encoder_name: str) -> Any:
     """A modality's options with those of the named encoder in place of Any."""
-    assert isinstance(kind, type)
+    kind = type(Config().of(name))
     encoder = catalog.load("encoders", encoder_name).Options
     annotated: Any = Annotated[encoder, tyro.conf.arg(name="encoder")]
     specified: list[Any] = [("encoder_options", annotated, field(default=tyro.MISSING))]
@@ -114,7 +112,7 @@ def _with_options(recipe: Config) -> Any:
     for name in MODALITIES:
         chosen = recipe.of(name)
         options = _defaults(chosen.encoder_options, catalog.load("encoders", chosen.encoder).Options)
-        kind = _modality_class(type(chosen), chosen.encoder)
+        kind = _modality_class(name, chosen.encoder)
         values[name] = kind(**{**{e.name: getattr(chosen, e.name) for e in fields(chosen)}, "encoder_options": options})
     return _command_class(recipe)(**values)
 

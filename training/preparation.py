@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def decode_all(pairs: Pairs, modalities: dict[str, Modality], cache: Path) -> di
         sources = pairs.sources[name]
         path = cache / f"{name}-{_key(modality, sources)}.npy"
         if path.exists():
-            arrays[name] = list(np.load(path, mmap_mode="r"))
+            arrays[name] = cast(Sequence[Array], np.load(path, mmap_mode="r"))
             continue
         decoded, failures = _decode(name, modality, sources, pairs.rows)
         bad += failures
@@ -51,7 +52,7 @@ def decode_all(pairs: Pairs, modalities: dict[str, Modality], cache: Path) -> di
         if None in modality.shape:
             arrays[name] = decoded
         else:
-            arrays[name] = list(_keep(decoded, path))
+            arrays[name] = cast(Sequence[Array], _keep(decoded, path))
     if bad:
         raise DataError(
             f"{len({index for index, _ in bad})} rows cannot be decoded:", [line for _, line in sorted(bad)]
