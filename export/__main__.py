@@ -1,6 +1,5 @@
 """Export a finished run to a bundle: `python -m export RUN --to BUNDLE`."""
 
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from bundle.checking import one_line
 from bundle.errors import BundleError
 from export.assemble import assemble
 from export.errors import ExportError
@@ -31,21 +31,24 @@ class Options:
     name: str | None = None
     """Name of the model in answers; not given, the folder's."""
     overwrite: bool = False
-    """Replace a folder that is already there."""
+    """Replace a bundle that is already there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = tyro.cli(Options, args=arguments, prog="python -m export")
-    console = Console(highlight=False, soft_wrap=True)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    name = options.name if options.name is not None else options.to.resolve().name
     try:
         with console.status("Tracing and proving the graph"):
             run = read(options.run)
-            difference = assemble(run, options.to, options.name or options.to.resolve().name, options.overwrite)
-    except (ExportError, TrainingError, BundleError) as error:
-        print(f"error: {error}", file=sys.stderr)
+            difference = assemble(run, options.to, name, options.overwrite)
+    except (ExportError, TrainingError, BundleError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
     names = " + ".join(run.modalities)
     console.print(
         f"{options.to}: {names}, {len(run.labels)} classes; equal to the trained model within {difference:.1e}"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import torch
 from bundle.manifest import FILE, GOLDEN, GRAPH, Input, Manifest, Tolerance, sha256
 from bundle.predictor import Predictor
 from bundle.selfcheck import SAMPLES, selfcheck, write_golden
+from export import parity
 from export.card import card
 from export.errors import ExportError
+from export.feeds import BATCHES, prepare, random_feed, stack
 from export.graph import Graph, declare
-from export.parity import BATCHES, TOLERANCE, prove_axes, prove_names, prove_values, random_feed, stacked
+from export.provenance import provenance
 from export.to_onnx import to_onnx
 from training.checkpoint import Checkpoint
 
@@ -33,19 +34,29 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False) 
         CheckpointError: the run's weights cannot be read.
         SelfCheckFailed: the bundle does not reproduce its own golden samples.
     """
-    if target.exists() and not overwrite:
-        raise ExportError(f"{target} exists; choose another --to, or --overwrite it")
-    aside = target.with_name(f".{target.name}-{os.getpid()}")
+    target = target.resolve()
+    _check_target(target, overwrite)
+    aside, replaced = (target.with_name(f".{target.name}-{os.getpid()}{end}") for end in ("", "-replaced"))
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         difference = _write(run, aside, name)
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(replaced)
         aside.rename(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     return difference
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise ExportError(f"{target} exists; choose another --to, or --overwrite it")
+    if not (target / FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise ExportError(f"{target} is not a bundle (it has no {FILE}), --overwrite replaces nothing else")
 
 
 def _write(run: Checkpoint, folder: Path, name: str) -> float:
@@ -53,51 +64,27 @@ def _write(run: Checkpoint, folder: Path, name: str) -> float:
     payloads = [
         {entry: modality.example(generator) for entry, modality in run.modalities.items()} for _ in range(SAMPLES)
     ]
+    samples = [prepare(run.modalities, payload) for payload in payloads]
+    golden = stack(run.modalities, samples)
     declaration = declare(run.modalities, len(run.labels))
     graph = Graph(run.model(), declaration).eval()
-    golden = stacked(run.modalities, payloads)
-    examples = tuple(torch.from_numpy(golden[entry][:2]) for entry in graph.names)
-    to_onnx(graph, declaration, examples, folder / GRAPH)
-    model = onnx.load(folder / GRAPH)
-    prove_names(model, declaration)
-    prove_axes(model, declaration)
+    model = to_onnx(graph, declaration, tuple(torch.from_numpy(golden[entry][:2]) for entry in graph.names))
+    parity.prove_names(model, declaration)
+    parity.prove_axes(model, declaration)
+    onnx.save(model, folder / GRAPH)
+    session = parity.load(folder / GRAPH)
     feeds = [golden, *(random_feed(run.modalities, batch, generator) for batch in BATCHES)]
-    difference = prove_values(folder / GRAPH, graph, feeds, list(declaration.outputs))
+    difference = parity.prove_values(session, graph, feeds, list(declaration.outputs))
+    parity.prove_shares(session, feeds)
+    parity.prove_alone(session, golden, [stack(run.modalities, [sample]) for sample in samples])
+    write_golden(samples, payloads, parity.run(session, golden), folder / GOLDEN)
     for modality in run.modalities.values():
         for file, content in modality.files().items():
             (folder / file).write_bytes(content)
-    facts = provenance(run)
     (folder / CARD).write_text(card(name, run, difference), encoding="utf-8")
-    np.savez(folder / GOLDEN)
-    _write_manifest(run, folder, name, facts)
-    predictor = Predictor(folder)
-    arrays = [predictor.prepare(sample) for sample in payloads]
-    write_golden(arrays, payloads, predictor.run(arrays), folder / GOLDEN)
-    _write_manifest(run, folder, name, facts)
+    _write_manifest(run, folder, name, provenance(run, difference))
     selfcheck(Predictor(folder))
     return difference
-
-
-def provenance(run: Checkpoint) -> dict[str, Any]:
-    """Where the bundle comes from: facts for people."""
-    config = {key: value for key, value in asdict(run.config).items() if key not in ("out", "cache", "workers")}
-    return {
-        "dataset": run.config.dataset,
-        "method": run.config.method,
-        "seed": run.config.seed,
-        "metrics": run.metrics,
-        "config": _plain(config),
-        **run.provenance,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """JSON values; a path shrinks to its name, since a bundle travels and its maker's folders do not."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value.name if isinstance(value, Path) else value
 
 
 def _write_manifest(run: Checkpoint, folder: Path, name: str, facts: dict[str, Any]) -> None:
@@ -106,5 +93,5 @@ def _write_manifest(run: Checkpoint, folder: Path, name: str, facts: dict[str, A
         for entry, modality in run.modalities.items()
     )
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != FILE}
-    manifest = Manifest(name, run.labels, inputs, files, facts, tolerance=Tolerance(probabilities=TOLERANCE))
+    manifest = Manifest(name, run.labels, inputs, files, facts, tolerance=Tolerance(probabilities=parity.TOLERANCE))
     (folder / FILE).write_text(manifest.to_json(), encoding="utf-8")

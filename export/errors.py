@@ -3,8 +3,8 @@
 ExportError
 ├── OutputMismatch     the graph's inputs or outputs are not those declared
 ├── AxisMismatch       an axis is dynamic or fixed against the declaration
-├── ShapeMismatch      outputs of another shape than torch's
-└── ValueMismatch      probabilities further from torch's than the tolerance
+├── ShapeMismatch      outputs of another shape than torch's, or none for a batch that torch takes
+└── ValueMismatch      probabilities further from torch's than the tolerance, or values that contradict one another
 """
 
 
@@ -21,8 +21,14 @@ class AxisMismatch(ExportError):
 
 
 class ShapeMismatch(ExportError):
-    """An output has another shape than torch gives."""
+    """An output has another shape than torch gives, or the graph does not run on what torch takes."""
 
 
 class ValueMismatch(ExportError):
-    """An output's values differ from torch's."""
+    """An output's values differ from torch's, from the sum of the shares, or with who else is in the batch."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, cut to one line; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bundle.answer import LOGITS, SHARE
-from bundle.modalities import Modality
+from bundle.modalities import Modality, Text
 from training.batch import Output
 from training.model import Classifier
 
@@ -16,6 +16,8 @@ class Axis:
     """An axis that varies, by its name in the graph."""
 
     name: str
+    longest: int | None = None
+    """What it is at most; None for no limit."""
 
 
 Shape = tuple[Axis | int, ...]
@@ -40,8 +42,9 @@ def declare(modalities: Mapping[str, Modality], classes: int) -> Declaration:
 
 
 def _shape(name: str, modality: Modality) -> Shape:
-    axes = ((Axis(f"{name}_{position}") if size is None else size) for position, size in enumerate(modality.shape, 1))
-    return (BATCH, *axes)
+    longest = modality.max_length if isinstance(modality, Text) else None
+    sizes = enumerate(modality.shape, 1)
+    return (BATCH, *(Axis(f"{name}_{position}", longest) if size is None else size for position, size in sizes))
 
 
 class Graph(nn.Module):

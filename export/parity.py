@@ -1,7 +1,7 @@
 """Proof that a graph is the model it came from: names, axes, shapes, values, each with its own error."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,15 +9,18 @@ import onnxruntime
 import torch
 from onnx import TensorProto
 
-from bundle.answer import softmax
-from bundle.modalities import Array, Modality
-from export.errors import AxisMismatch, OutputMismatch, ShapeMismatch, ValueMismatch
+from bundle.answer import LOGITS, SHARE, softmax
+from bundle.modalities import Array
+from export.errors import AxisMismatch, ExportError, OutputMismatch, ShapeMismatch, ValueMismatch, first_line
 from export.graph import Axis, Declaration, Graph, Shape
 
 TOLERANCE = 1e-4
-BATCHES = (1, 3, 7)
-"""Batch sizes that the graph was not traced with."""
+"""Largest difference of a probability between torch and the graph."""
+ALONE = 1e-5
+"""Largest difference of a probability between a sample alone and the same sample among others."""
 TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
+Feed = dict[str, Array]
+"""A batch of inputs by name."""
 
 
 def prove_names(model: onnx.ModelProto, declaration: Declaration) -> None:
@@ -29,78 +32,118 @@ def prove_names(model: onnx.ModelProto, declaration: Declaration) -> None:
     inputs = {value.name: TYPES.get(value.type.tensor_type.elem_type, "other") for value in model.graph.input}
     if inputs != declaration.dtypes:
         raise OutputMismatch(f"inputs: declared {declaration.dtypes}, the graph has {inputs}")
-    outputs = [value.name for value in model.graph.output]
-    if outputs != list(declaration.outputs):
-        raise OutputMismatch(f"outputs: declared {list(declaration.outputs)}, the graph has {outputs}")
+    outputs = {value.name: TYPES.get(value.type.tensor_type.elem_type, "other") for value in model.graph.output}
+    declared = dict.fromkeys(declaration.outputs, "float32")
+    if outputs != declared:
+        raise OutputMismatch(f"outputs: declared {declared}, the graph has {outputs}")
 
 
 def prove_axes(model: onnx.ModelProto, declaration: Declaration) -> None:
-    """Exactly the declared axes vary.
+    """Exactly the declared axes vary, and one axis has one name wherever it occurs.
 
     Raises:
-        AxisMismatch: one is fixed that must vary, or varies that must not, or has another size.
+        AxisMismatch: one is fixed that must vary, or varies that must not, or has another size or name.
     """
-    values = [*model.graph.input, *model.graph.output]
-    declared: list[Shape] = [*declaration.inputs.values(), *declaration.outputs.values()]
-    for value, shape in zip(values, declared, strict=True):
+    declared: dict[str, Shape] = {**declaration.inputs, **declaration.outputs}
+    for value in (*model.graph.input, *model.graph.output):
         found = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        expected = [axis.name if isinstance(axis, Axis) else axis for axis in shape]
-        same = len(found) == len(shape) and all(
-            isinstance(one, str) if isinstance(axis, Axis) else one == axis
-            for one, axis in zip(found, shape, strict=True)
-        )
-        if not same:
+        expected = [axis.name if isinstance(axis, Axis) else axis for axis in declared[value.name]]
+        if found != expected:
             raise AxisMismatch(f"{value.name}: declared {expected}, the graph has {found}")
 
 
-def prove_values(path: Path, graph: Graph, feeds: list[dict[str, Array]], names: list[str]) -> float:
+def load(path: Path) -> Any:
+    """An ONNX Runtime session on the CPU.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises its own and built-in types
+        raise ExportError(f"ONNX Runtime does not load the graph: {first_line(error)}") from None
+
+
+def run(session: Any, feed: Feed) -> dict[str, Array]:
+    """Outputs by name.
+
+    Raises:
+        ShapeMismatch: the graph does not run on this batch.
+    """
+    names = [node.name for node in session.get_outputs()]
+    try:
+        return dict(zip(names, session.run(names, feed), strict=True))
+    except Exception as error:  # ONNX Runtime raises its own and built-in types
+        shapes = {name: array.shape for name, array in feed.items()}
+        raise ShapeMismatch(f"the graph does not take inputs of {shapes}, torch does: {first_line(error)}") from None
+
+
+def prove_values(session: Any, graph: Graph, feeds: list[Feed], names: list[str]) -> float:
     """ONNX Runtime and torch give the same probabilities; returns the largest difference found.
 
     Args:
-        path: the graph.
+        session: of the graph.
         graph: the model in torch.
         feeds: batches of inputs by name.
-        names: of the outputs.
+        names: of the outputs, as torch gives them.
 
     Raises:
         ShapeMismatch: an output of another shape.
         ValueMismatch: a difference over `TOLERANCE`; lists every output.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = dict.fromkeys(names, 0.0)
     for feed in feeds:
         with torch.inference_mode():
             expected = [out.numpy() for out in graph(*(torch.from_numpy(feed[name]) for name in graph.names))]
-        for name, one, other in zip(names, session.run(names, feed), expected, strict=True):
-            if one.shape != other.shape:
-                raise ShapeMismatch(f"{name}: torch gives {other.shape}, the graph {one.shape}")
-            difference = float(np.abs(softmax(one) - softmax(other)).max())
-            worst[name] = max(worst[name], difference if np.isfinite(difference) else np.inf)
+        found = run(session, feed)
+        for name, other in zip(names, expected, strict=True):
+            if found[name].shape != other.shape:
+                raise ShapeMismatch(f"{name}: torch gives {other.shape}, the graph {found[name].shape}")
+            worst[name] = max(worst[name], difference(found[name], other))
     if max(worst.values()) > TOLERANCE:
         listed = ", ".join(f"{name} {value:.2g}" for name, value in worst.items())
-        raise ValueMismatch(f"probabilities differ by more than {TOLERANCE}: {listed}")
+        raise ValueMismatch(f"probabilities differ from torch's by more than {TOLERANCE}: {listed}")
     return max(worst.values())
 
 
-def random_feed(modalities: Mapping[str, Modality], batch: int, generator: np.random.Generator) -> dict[str, Array]:
-    """Arbitrary values of the right shape and type: not what preprocessing gives, but what a graph must stand."""
-    feed: dict[str, Array] = {}
-    for name, modality in modalities.items():
-        shape = (batch, *(int(generator.integers(1, 12)) if size is None else size for size in modality.shape))
-        if modality.dtype == "uint8":
-            feed[name] = generator.integers(0, 256, shape, dtype=np.uint8)
-        elif modality.dtype == "int64":
-            feed[name] = generator.integers(1, getattr(modality, "vocabulary", 2), shape)
-        else:
-            feed[name] = generator.standard_normal(shape).astype(np.float32)
-    return feed
+def prove_shares(session: Any, feeds: list[Feed]) -> None:
+    """The shares add up to the logits.
+
+    Raises:
+        ValueMismatch: they do not.
+    """
+    for feed in feeds:
+        found = run(session, feed)
+        total = np.sum([values for name, values in found.items() if name.startswith(SHARE)], axis=0)
+        scale = 1.0 + float(np.abs(found[LOGITS]).max())
+        worst = float(np.abs(total - found[LOGITS]).max()) / scale
+        if not worst <= TOLERANCE:
+            raise ValueMismatch(f"the shares do not add up to the logits: they miss them by {worst:.2g}")
 
 
-def stacked(modalities: Mapping[str, Modality], samples: list[dict[str, bytes]]) -> dict[str, Array]:
-    """Payloads, decoded and normalised, as one batch."""
-    return {
-        name: modality.stack([modality.normalise(modality.decode(sample[name])) for sample in samples])
-        for name, modality in modalities.items()
-    }
+def prove_alone(session: Any, together: Feed, alone: list[Feed]) -> None:
+    """No sample's answer depends on who else is in the batch, nor on the padding they cause.
+
+    Args:
+        session: of the graph.
+        together: a batch.
+        alone: each of its samples as a batch of one, without padding.
+
+    Raises:
+        ValueMismatch: one does.
+    """
+    batch = run(session, together)
+    for index, feed in enumerate(alone):
+        for name, values in run(session, feed).items():
+            found = difference(values, batch[name][index : index + 1])
+            if found > ALONE:
+                raise ValueMismatch(f"{name} of sample {index} differs by {found:.2g} alone and in a batch")
+
+
+def difference(one: Array, other: Array) -> float:
+    """Largest difference of a probability between two arrays of logits; infinite where one is not a number."""
+    found = float(np.abs(softmax(one) - softmax(other)).max())
+    return found if np.isfinite(found) else float("inf")

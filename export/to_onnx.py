@@ -2,14 +2,13 @@
 
 import logging
 import warnings
-from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 from torch import Tensor
 
-from export.errors import ExportError
+from export.errors import ExportError, first_line
 from export.graph import Axis, Declaration, Graph
 
 OPSET = 20
@@ -17,14 +16,13 @@ LARGEST = 1_800_000_000
 """Bytes of weights up to which one file can hold the graph (protobuf's limit is 2 GiB)."""
 
 
-def to_onnx(graph: Graph, declaration: Declaration, examples: tuple[Tensor, ...], path: Path) -> None:
-    """Trace in float32 evaluation mode and write a checked graph with dynamic axes.
+def to_onnx(graph: Graph, declaration: Declaration, examples: tuple[Tensor, ...]) -> onnx.ModelProto:
+    """Trace in float32 evaluation mode; the graph is checked, and the same each time.
 
     Args:
         graph: the classifier.
         declaration: names and axes.
         examples: one tensor for each input, with a batch of at least 2.
-        path: of the .onnx file.
 
     Raises:
         ExportError: the exporter or ONNX's checker refuses, or the weights are over what one file holds.
@@ -35,7 +33,7 @@ def to_onnx(graph: Graph, declaration: Declaration, examples: tuple[Tensor, ...]
     axes: dict[str, Any] = {}
     shapes = tuple(
         {
-            position: axes.setdefault(axis.name, torch.export.Dim(axis.name, min=1))
+            position: axes.setdefault(axis.name, torch.export.Dim(axis.name, min=1, max=axis.longest))
             for position, axis in enumerate(shape)
             if isinstance(axis, Axis)
         }
@@ -45,19 +43,28 @@ def to_onnx(graph: Graph, declaration: Declaration, examples: tuple[Tensor, ...]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns of its own internals
-            torch.onnx.export(
+            program = torch.onnx.export(
                 graph.eval().float(),
                 examples,
-                path,
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=list(declaration.inputs),
                 output_names=list(declaration.outputs),
                 dynamic_shapes=(shapes,),
-                external_data=False,
                 verbose=False,
             )
-        model = onnx.load(path)
+        assert program is not None
+        model = program.model_proto
+        strip(model)
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the exporter raises many types
-        raise ExportError(f"the model cannot be exported: {str(error).strip().splitlines()[0]}") from error
+        raise ExportError(f"the model cannot be exported: {first_line(error)}") from error
+    return model
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes: for each node the source lines it came from, with paths of the maker's machine."""
+    graph = model.graph
+    for entry in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        del entry.metadata_props[:]
+        entry.doc_string = ""
