@@ -13,7 +13,7 @@ Augmentation = Callable[[Array, AugmentOptions, Generator], Array]
 
 
 def augment(modality: str, array: Array, options: AugmentOptions, generator: Generator) -> Array:
-    """Change one decoded sample; shape and type stay as they are."""
+    """Change one decoded sample; shape and type stay as they are, but a text may lose tokens."""
     change = AUGMENTATIONS.get(modality)
     return array if change is None or not options.enabled else change(array, options, generator)
 
@@ -27,8 +27,10 @@ def _audio(wave: Array, options: AugmentOptions, generator: Generator) -> Array:
     else:
         shifted[:step] = wave[-step:]
     loudness = 10.0 ** (generator.uniform(-options.gain, options.gain) / 20.0)
-    noise = generator.standard_normal(len(wave), dtype=np.float32) * options.noise
-    return np.asarray(shifted * loudness + noise, dtype=np.float32)
+    level = generator.uniform(0.0, options.noise) * np.sqrt(np.mean(np.square(wave)))
+    noise = generator.standard_normal(len(wave), dtype=np.float32) * level
+    noisy = np.where(shifted == 0.0, 0.0, shifted + noise)  # padding stays as silent as it is at serving
+    return np.asarray(noisy * loudness, dtype=np.float32)
 
 
 def _pictures(frames: Array, options: AugmentOptions, generator: Generator) -> Array:
@@ -38,7 +40,7 @@ def _pictures(frames: Array, options: AugmentOptions, generator: Generator) -> A
     if options.crop < 1.0:
         side = float(np.sqrt(generator.uniform(options.crop, 1.0)))
         left, top = generator.uniform(0, 1 - side, 2) * (shape[-1], shape[-2])
-        box = (left, top, left + side * shape[-1], top + side * shape[-2])
+        box = (left, top, min(left + side * shape[-1], shape[-1]), min(top + side * shape[-2], shape[-2]))
         size = (shape[-1], shape[-2])
         planes = [Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR, box) for plane in flat]
         flat = np.stack([np.asarray(plane) for plane in planes])
