@@ -1,0 +1,43 @@
+# `make demo` and `make test` need Python 3.11 or newer and the package index; nothing else.
+# Paths are relative throughout, so that the checkout may lie in a folder with a space in its name.
+
+PYTHON ?= python3
+VENV = .venv
+RUN = $(VENV)/bin/python
+SETUP = $(VENV)/.installed
+export OMP_WAIT_POLICY = PASSIVE
+export BENTOML_DO_NOT_TRACK = True
+
+.PHONY: demo test lint types imports tests format clean
+
+demo: $(SETUP)
+	$(RUN) scripts/demo.py
+
+test: lint types imports tests
+
+lint: $(SETUP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(SETUP)
+	$(RUN) -m mypy
+
+imports: $(SETUP)
+	$(RUN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+tests: $(SETUP)
+	$(RUN) -m pytest
+
+format: $(SETUP)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed, this is ' + sys.version.split()[0] if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt torch
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(SETUP)
+
+clean:
+	rm -rf $(VENV) runs demo-data build *.egg-info
