@@ -1,9 +1,11 @@
 """One training's options: frozen, documented field by field, stored in every checkpoint."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bundle.modalities import MODALITIES
 from training.errors import ConfigError
 
 
@@ -70,6 +72,11 @@ class TextOptions:
     """Which encoder; --text.encoder.* are its own options."""
     encoder_options: Any = None
 
+    def __post_init__(self) -> None:
+        """Refuse impossible values at construction."""
+        if not 5 <= self.vocabulary <= 1_000_000:
+            raise ConfigError(f"text.vocabulary must be from 5 to 1,000,000 tokens, not {self.vocabulary}")
+
 
 @dataclass(frozen=True)
 class PathologyOptions:
@@ -105,12 +112,23 @@ class AugmentOptions:
     """Audio: largest shift in time, as a share of the length."""
     gain: float = 6.0
     """Audio: largest change of loudness, in decibels."""
-    noise: float = 0.005
-    """Audio: standard deviation of added noise, where full scale is 1."""
+    noise: float = 0.1
+    """Audio: largest standard deviation of added noise, as a share of the clip's own; silence stays silent."""
     token_dropout: float = 0.1
     """Text: share of tokens left out."""
     gene_dropout: float = 0.1
     """Genomics: share of values treated as missing."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values at construction."""
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"augment.crop must be over 0 and at most 1, not {self.crop}")
+        for name, limit in (("shift", 1.0), ("gain", 100.0), ("noise", 1.0)):
+            if not 0 <= getattr(self, name) <= limit:
+                raise ConfigError(f"augment.{name} must be from 0 to {limit:g}, not {getattr(self, name)}")
+        for name in ("token_dropout", "gene_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"augment.{name} must be from 0 up to, not including, 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -167,15 +185,32 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse impossible values at construction."""
-        for name, least in (("epochs", 1), ("batch_size", 2)):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("warmup", 0), ("workers", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("weight_decay", "momentum", "warmup", "workers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative, it is {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}")
+        if self.warmup >= self.epochs:
+            raise ConfigError(f"warmup must be less than epochs, {self.epochs}, not {self.warmup}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ConfigError(f"weight_decay must not be negative, it is {self.weight_decay}")
+        if not 0 <= self.momentum < 1:
+            raise ConfigError(f"momentum must be from 0 up to, not including, 1, not {self.momentum}")
+        check_modalities(self.modalities)
 
     def of(self, modality: str) -> Any:
         """The options of one modality."""
         return getattr(self, modality)
+
+
+def check_modalities(names: tuple[str, ...]) -> None:
+    """Refuse a choice of modalities that cannot be; none at all leaves the choice to the dataset.
+
+    Raises:
+        ConfigError: an unknown one, one twice, or one alone.
+    """
+    for name in names:
+        if name not in MODALITIES:
+            raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
+    if len(set(names)) != len(names) or len(names) == 1:
+        raise ConfigError(f"expected two or more different modalities, got {', '.join(names)}")

@@ -1,6 +1,6 @@
 """Preprocessing parameters from the training split: lengths, vocabularies, means, medians."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from training.pretrained import load_pretrained
 MEASURED = 512
 """Training samples looked at for lengths and spectrogram statistics."""
 LONGEST = 10.0
+"""Seconds."""
+RELATIVE = 1e-6
+"""A spread below this share of the largest value is rounding, not data: such a column is constant."""
 
 
 def fit(config: Config, pairs: Pairs) -> dict[str, Modality]:
@@ -80,11 +83,26 @@ def _fit_text(config: Config, training: Sequence[Source]) -> Text:
         loaded = load_pretrained(AutoTokenizer, pretrained)
         if getattr(loaded, "backend_tokenizer", None) is None:
             raise ConfigError(f"{pretrained!r} has no fast tokenizer (tokenizer.json)")
-        return Text(loaded.backend_tokenizer.to_str(), options.max_length, int(loaded.pad_token_id or 0))
-    texts = [
-        raw.decode("utf-8", "replace") if isinstance(raw := payload(text), bytes) else str(raw) for text in training
-    ]
-    return Text(train_tokenizer(texts, options.vocabulary), options.max_length, pad_id=0)
+        padding = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
+        if padding is None:
+            raise ConfigError(f"{pretrained!r}: expected a tokenizer with a padding token, found none")
+        if options.max_length > loaded.model_max_length:
+            raise ConfigError(
+                f"text.max_length must be at most {loaded.model_max_length}, the length that {pretrained!r} was made "
+                f"for, not {options.max_length}"
+            )
+        return Text(loaded.backend_tokenizer.to_str(), options.max_length, int(padding))
+    return Text(train_tokenizer(list(_texts(training)), options.vocabulary), options.max_length, pad_id=0)
+
+
+def _texts(training: Sequence[Source]) -> Iterator[str]:
+    """The readable texts among some; the others are left to the decoding's report."""
+    for source in training:
+        try:
+            raw = payload(source)
+        except OSError:
+            continue
+        yield raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else str(raw)
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> str:
@@ -110,7 +128,7 @@ def _fit_genomics(training: Sequence[Mapping[str, float | None]]) -> Genomics:
     medians = np.nanmedian(values, axis=0)
     filled = np.where(np.isnan(values), medians, values)
     spread = filled.std(axis=0)
-    stds = np.where(spread > 0, spread, 1.0)
+    stds = np.where(spread > RELATIVE * np.abs(filled).max(axis=0), spread, 1.0)
     return Genomics(columns, tuple(medians.tolist()), tuple(filled.mean(axis=0).tolist()), tuple(stds.tolist()))
 
 

@@ -1,4 +1,4 @@
-"""Reading tables of strings and numbers with pandas, with errors that name rows and columns."""
+"""Reading tables as strings with pandas, with errors that name rows and columns."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -7,106 +7,94 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.errors import ConfigError, DataError
-from training.pairs import Source
+from training.errors import DataError
 
-MISSING = ["", "NA", "NaN", "nan", "null", "None", "<NA>"]
+PARQUET = (".parquet", ".pq")
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file as strings, nothing guessed: a title "NA" stays a title.
 
+    The index holds row numbers as a person counts them: in a CSV file the header is row 1. Blank lines are left out.
+
     Raises:
-        DataError: no such file, another format, or no rows.
+        DataError: no such file, another format, a column name that is there twice, or no rows.
     """
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pd.read_parquet(path)
-            frame = frame.astype(object).where(frame.notna(), "").map(str)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path)
     except FileNotFoundError:
-        raise DataError(f"no table at {path}") from None
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} is not a CSV or Parquet table: {str(error).splitlines()[0]}") from None
-    except Exception as error:  # pyarrow's own types
-        raise DataError(f"{path} is not a Parquet table: {str(error).splitlines()[0]}") from None
+        raise DataError(f"expected a CSV or Parquet table, found no file {path}") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: expected a header and rows, found an empty file") from None
+    except Exception as error:  # pandas and pyarrow raise many types, from OSError to their own
+        raise DataError(f"{path}: expected a CSV or Parquet table, found none ({_reason(error)})") from None
+    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+    if twice:
+        raise DataError(f"{path}: expected each column once, found twice: {', '.join(twice)}")
     if frame.empty:
-        raise DataError(f"{path} has no rows")
+        raise DataError(f"{path}: expected rows, found none below the header")
     return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """The header is read as a row, since pandas would rename what is there twice and shift rows that are too long."""
+    cells = pd.read_csv(
+        path, dtype=str, header=None, na_filter=False, skip_blank_lines=False, encoding="utf-8-sig", low_memory=False
+    )
+    cells = cells[(cells != "").any(axis=1)]
+    if cells.empty:
+        raise pd.errors.EmptyDataError
+    names = cells.iloc[0].str.strip()
+    kept = [position for position, name in enumerate(names) if name or (cells.iloc[1:, position] != "").any()]
+    frame = cells.iloc[1:, kept]
+    frame.columns = pd.Index(names.iloc[kept].tolist())
+    frame.index = frame.index + 1
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay whole beside missing ones
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    frame = frame.astype(object).where(frame.notna(), "").map(str)
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
+    return frame
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def listed(frame: pd.DataFrame) -> str:
+    """The first columns of a table, for a message."""
+    more = ", …" if len(frame.columns) > 12 else ""
+    return ", ".join(name or "(no name)" for name in frame.columns[:12]) + more
 
 
 def present_column(frame: pd.DataFrame, named: str | None, default: str, option: str) -> str | None:
     """The column that was named, or the default one where there is one.
 
     Raises:
-        DataError: a column was named that the table has not, or the label column is absent.
+        DataError: a column was named that the table has not.
     """
     column = default if named is None else named
     if column in frame.columns:
         return column
     if named is None:
         return None
-    near = get_close_matches(column, [str(name) for name in frame.columns], n=3)
-    listed = ", ".join(map(str, frame.columns[:12])) + (", …" if len(frame.columns) > 12 else "")
+    near = get_close_matches(column, list(frame.columns), n=3)
     hint = f" (did you mean {', '.join(near)}?)" if near else ""
-    raise DataError(f"the table has no column {column!r}{hint}; it has {listed}; name another with {option}")
+    separator = next((mark for mark in ";\t|" if len(frame.columns) == 1 and mark in frame.columns[0]), None)
+    if separator is not None:
+        hint = f" (its cells seem to be separated by {separator!r}, expected commas)"
+    raise DataError(f"the table has no column {column!r}{hint}; it has {listed(frame)}; name another with {option}")
 
 
 def codes(column: pd.Series) -> NDArray[np.int64]:
     """A number for each distinct value; every empty cell is a value of its own."""
-    empty = column.str.strip() == ""
-    values = column.where(~empty, [f"\0{position}" for position in range(len(column))])
+    stripped = column.str.strip()
+    values = stripped.where(stripped != "", [f"\0{position}" for position in range(len(column))])
     return np.asarray(pd.factorize(values)[0], dtype=np.int64)
-
-
-def genes(
-    frame: pd.DataFrame, rows: list[str], prefix: str, table: Path | None, key: str | None
-) -> list[Source] | None:
-    """One mapping of column to number (None where missing) for each row, or None where there are no such columns.
-
-    Raises:
-        ConfigError: a second table without a key.
-        DataError: cells that are no finite numbers, keys that are missing or ambiguous.
-    """
-    if table is not None:
-        if key is None:
-            raise ConfigError("--dataset.gene-table needs --dataset.key, the column to join on")
-        frame = _joined(frame, rows, table, key)
-        columns = [name for name in frame.columns if name.startswith(prefix)] or list(frame.columns)
-    else:
-        columns = [name for name in frame.columns if prefix and name.startswith(prefix)]
-    if not columns:
-        return None
-    cells = frame[columns].map(str.strip)
-    missing = cells.isin(MISSING)
-    numbers = cells.mask(missing).apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    wrong = (numbers.isna() & ~missing) | np.isinf(numbers)
-    if wrong.to_numpy().any():
-        places = np.argwhere(wrong.to_numpy())
-        bad = [f"{rows[row]}, {columns[column]}: {cells.iat[row, column]!r}" for row, column in places]
-        raise DataError(f"{len(bad)} genomics cells are not finite numbers:", bad)
-    empty = [f"{row}, genomics" for row, gone in zip(rows, missing.all(axis=1), strict=True) if gone]
-    if empty:
-        raise DataError(f"{len(empty)} rows have no genomics value at all:", empty)
-    values = numbers.to_numpy()
-    return [
-        {name: None if np.isnan(value) else float(value) for name, value in zip(columns, row, strict=True)}
-        for row in values
-    ]
-
-
-def _joined(frame: pd.DataFrame, rows: list[str], table: Path, key: str) -> pd.DataFrame:
-    """The second table's columns for each row of the first."""
-    second = read_frame(table)
-    for name, other in (("the table", frame), (str(table), second)):
-        if key not in other.columns:
-            raise DataError(f"{name} has no key column {key!r}; it has {', '.join(map(str, other.columns[:12]))}")
-    twice = second[key][second[key].duplicated()]
-    if len(twice):
-        raise DataError(f"{table}: {len(twice)} keys occur twice, such as {twice.iloc[0]!r}")
-    indexed = second.set_index(key)
-    bad = [f"{row}: {value!r}" for row, value in zip(rows, frame[key], strict=True) if value not in indexed.index]
-    if bad:
-        raise DataError(f"{len(bad)} keys are not in {table}:", bad)
-    return indexed.loc[frame[key]].reset_index(drop=True)

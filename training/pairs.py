@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bundle.modalities import MODALITIES, Payload
+from bundle.modalities import Payload
+from training.config import check_modalities
 from training.errors import ConfigError, DataError
 
 Source = Path | str | Mapping[str, float | None]
@@ -44,13 +45,10 @@ class Pairs:
             ConfigError: fewer than two, one twice, or one that the dataset has not.
         """
         wanted = tuple(modalities) or tuple(self.sources)
+        check_modalities(wanted)
         for name in wanted:
-            if name not in MODALITIES:
-                raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
             if name not in self.sources:
                 raise ConfigError(f"the dataset has no {name}; it has {', '.join(self.sources)}")
-        if len(set(wanted)) != len(wanted) or len(wanted) < 2:
-            raise ConfigError(f"expected two or more different modalities, got {', '.join(wanted) or 'none'}")
         return Pairs(
             self.labels,
             {name: self.sources[name] for name in wanted},
@@ -76,13 +74,17 @@ class Pairs:
             raise DataError("every class needs at least two training samples, too few are there for", rare)
         if len(self.labels) < 2:
             raise DataError(f"expected at least two classes, found {len(self.labels)}")
-        parts: dict[int, set[str]] = {}
-        for group, split in zip(self.groups.tolist(), self.splits.tolist(), strict=True):
-            parts.setdefault(group, set()).add(split)
-        torn = [group for group, where in parts.items() if len(where) > 1]
+        torn = self._torn_groups()
         if torn:
-            members = [self.rows[int(np.flatnonzero(self.groups == group)[0])] for group in torn]
-            raise DataError(f"{len(torn)} groups lie in more than one split; their first members are", members)
+            raise DataError(f"a group must lie in one split, {len(torn)} lie in more:", torn)
+
+    def _torn_groups(self) -> list[str]:
+        """A line for each group that lies in several splits, with the first row of it in each."""
+        first: dict[int, dict[str, str]] = {}
+        for row, group, split in zip(self.rows, self.groups.tolist(), self.splits.tolist(), strict=True):
+            first.setdefault(group, {}).setdefault(split, row)
+        places = [found for found in first.values() if len(found) > 1]
+        return [", ".join(f"{row} in {split}" for split, row in found.items()) for found in places]
 
 
 def payload(source: Source) -> Payload:

@@ -1,5 +1,7 @@
 """Making a split where the data has none: stratified by class, groups kept whole, seeded."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
@@ -8,39 +10,46 @@ from training.errors import DataError
 
 
 def assign(
-    targets: NDArray[np.int64], groups: NDArray[np.int64], fractions: dict[str, float], rest: str, seed: int
+    classes: NDArray[np.str_], groups: NDArray[np.int64], fractions: dict[str, float], rest: str, seed: int
 ) -> NDArray[np.str_]:
     """Name a split for each sample.
 
     Args:
-        targets: `(samples,)` class indices.
+        classes: `(samples,)` class names.
         groups: `(samples,)`; samples of one group get the same split.
         fractions: share of the samples for each split to be cut off, in this order.
         rest: the split of everything else.
         seed: same seed, same split.
 
     Raises:
-        DataError: too few groups of some class to give each split one.
+        DataError: too few samples or groups of some class to give each split one; names every such class.
     """
-    splits = np.full(len(targets), rest, dtype=object)
-    left = np.arange(len(targets))
+    _check_counts(classes, groups, len(fractions) + 1)
+    splits = np.full(len(classes), rest, dtype=object)
+    left = np.arange(len(classes))
     taken = 0.0
     for name, fraction in fractions.items():
-        folds = max(2, round((1.0 - taken) / fraction))
-        _need_groups(targets[left], groups[left], len(fractions) + 1)
+        largest = int(np.unique(classes[left], return_counts=True)[1].max())
+        folds = min(max(2, round((1.0 - taken) / fraction)), largest)
         folder = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        try:
-            keep, cut = next(folder.split(left, targets[left], groups[left]))
-        except ValueError as error:
-            raise DataError(f"no split into {folds} parts is possible: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of rare classes, which are then not in every split
+            keep, cut = next(folder.split(left, classes[left], groups[left]))
         splits[left[cut]] = name
         left = left[keep]
         taken += fraction
     return splits.astype(str)
 
 
-def _need_groups(targets: NDArray[np.int64], groups: NDArray[np.int64], least: int) -> None:
-    for target in np.unique(targets):
-        found = len(np.unique(groups[targets == target]))
-        if found < least:
-            raise DataError(f"a split needs {least} groups of every class, class number {target} has {found}")
+def _check_counts(classes: NDArray[np.str_], groups: NDArray[np.int64], parts: int) -> None:
+    bad = []
+    for name in np.unique(classes):
+        own = groups[classes == name]
+        if len(np.unique(own)) < parts or len(own) < parts + 1:
+            bad.append(f"{name}: {len(own)} samples in {len(np.unique(own))} groups")
+    if bad:
+        raise DataError(
+            f"a split into {parts} parts needs {parts} groups and {parts + 1} samples of every class, too few are "
+            "there for",
+            bad,
+        )

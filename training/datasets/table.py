@@ -1,18 +1,21 @@
 """Your own data: a CSV or Parquet file with a column for each modality and a label column."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bundle.modalities import MODALITIES
 from training.config import Config
 from training.dataset import Dataset
-from training.errors import DataError
-from training.frame import codes, genes, present_column, read_frame
+from training.errors import ConfigError, DataError
+from training.files import file_problem
+from training.frame import codes, listed, present_column, read_frame
+from training.genes import PREFIX, genes, joined
 from training.pairs import SPLITS, Pairs, Source
+from training.problems import RowProblems, shown
 from training.splitting import assign
 
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
@@ -54,88 +57,120 @@ class Table(Dataset):
         """The text column holds paths of UTF-8 files instead of the texts."""
         pathology: str | None = None
         """Column of tile files."""
-        genes: str = "gene_"
+        genes: str = PREFIX
         """Prefix of the genomics columns."""
         gene_table: Path | None = None
         """A second CSV or Parquet file that holds the genomics columns (all but the key, where no prefix matches)."""
         key: str | None = None
         """Column, in both tables, on which the second is joined."""
 
+        def __post_init__(self) -> None:
+            """Refuse impossible values at construction."""
+            if len(set(self.labels)) != len(self.labels) or len(self.labels) == 1:
+                raise ConfigError(f"dataset.labels must be two or more different names, not {', '.join(self.labels)}")
+            if (self.gene_table is None) != (self.key is None):
+                raise ConfigError("--dataset.gene-table and --dataset.key, the column to join on, need each other")
+            if not self.genes:
+                raise ConfigError("dataset.genes must be a prefix of one or more characters")
+
     options: "Table.Options"
 
     def load(self, config: Config) -> Pairs:
-        """Read the table and check everything but the files' content.
+        """Read the table and check all of it but the files' content; modalities not asked for are not looked at.
 
         Raises:
-            DataError: an unreadable table, an unknown column or label, empty cells, a missing file, a torn group.
+            DataError: an unreadable table, an unknown column; or every row with an empty cell, a missing file, a wrong
+                number, an unknown label or split; or a torn group.
         """
         frame = read_frame(self.options.path)
-        rows = [f"row {number}" for number in range(2, len(frame) + 2)]  # as an editor shows it, the header being row 1
-        labels, targets = self._targets(frame, rows)
-        sources = self._sources(frame, rows)
+        rows = [f"row {number}" for number in frame.index]
+        problems = RowProblems(rows)
+        labels, targets = self._targets(frame, problems)
+        sources = self._sources(frame, config, problems)
         group = present_column(frame, self.options.group, "group", "--dataset.group")
         groups = codes(frame[group]) if group is not None else np.arange(len(frame))
-        splits = self._splits(frame, rows, targets, groups, config.seed)
+        given = self._given_splits(frame, problems)
+        problems.check(self.options.path.name)
+        splits = _splits(given, np.asarray(labels)[targets], groups, config.seed)
         pairs = Pairs(labels, sources, targets, groups, splits, rows)
         pairs.check()
         return pairs
 
-    def _targets(self, frame: pd.DataFrame, rows: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    def _targets(self, frame: pd.DataFrame, problems: RowProblems) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         column = present_column(frame, self.options.label, self.options.label, "--dataset.label")
         assert column is not None
         values = frame[column].str.strip()
         labels = self.options.labels or tuple(sorted(set(values) - {""}))
         known = {label: index for index, label in enumerate(labels)}
-        bad = [f"{row}: {value!r}" for row, value in zip(rows, values, strict=True) if value not in known]
-        if bad:
-            raise DataError(f"{len(bad)} labels are not among {', '.join(labels)}:", bad)
-        return labels, np.asarray([known[value] for value in values], dtype=np.int64)
+        for position, value in enumerate(values):
+            if not value:
+                problems.add(position, column, "expected a class name, found an empty cell")
+            elif value not in known:
+                problems.add(position, column, f"expected one of {', '.join(labels)}, found {shown(value)}")
+        return labels, np.asarray([known.get(value, 0) for value in values], dtype=np.int64)
 
-    def _sources(self, frame: pd.DataFrame, rows: list[str]) -> dict[str, list[Source]]:
+    def _sources(self, frame: pd.DataFrame, config: Config, problems: RowProblems) -> dict[str, list[Source]]:
         sources: dict[str, list[Source]] = {}
-        bad: list[str] = []
         for name in MODALITIES:
-            if name == "genomics":
-                found = genes(frame, rows, self.options.genes, self.options.gene_table, self.options.key)
-                if found is not None:
-                    sources[name] = found
+            if config.modalities and name not in config.modalities:
                 continue
-            column = present_column(frame, getattr(self.options, name), name, f"--dataset.{name}")
-            if column is None:
-                continue
-            is_path = name != "text" or self.options.text_files
-            folder = self.options.path.parent
-            sources[name] = [folder / cell if is_path else cell for cell in frame[column]]
-            for row, cell in zip(rows, frame[column], strict=True):
-                if not cell.strip():
-                    bad.append(f"{row}, {name}: expected a {'path' if is_path else 'text'}, found an empty cell")
-                elif is_path and not (folder / cell).is_file():
-                    bad.append(f"{row}, {name}: no file {cell!r} beside {self.options.path.name}")
-        if bad:
-            raise DataError(f"{len(bad)} cells cannot be used:", bad)
-        if len(sources) < 2:
-            known = f"columns {', '.join(frame.columns[:12])}{', …' if len(frame.columns) > 12 else ''}"
+            found = self._genes(frame, problems) if name == "genomics" else self._column(frame, name, problems)
+            if found is not None:
+                sources[name] = found
+        absent = [name for name in config.modalities if name not in sources]
+        if absent or len(sources) < 2:
+            expected = " and ".join(config.modalities) or f"two or more of {', '.join(MODALITIES)}"
             raise DataError(
-                f"expected columns of two or more of {', '.join(MODALITIES)} (or --dataset.audio COLUMN and so on), "
-                f"found {', '.join(sources) or 'none'} among {known}"
+                f"expected columns of {expected} (or --dataset.audio COLUMN and so on), found "
+                f"{' and '.join(sources) or 'none'}; the table has {listed(frame)}"
             )
         return sources
 
-    def _splits(
-        self, frame: pd.DataFrame, rows: list[str], targets: np.ndarray, groups: np.ndarray, seed: int
-    ) -> np.ndarray:
+    def _genes(self, frame: pd.DataFrame, problems: RowProblems) -> list[Source] | None:
+        options = self.options
+        if options.gene_table is None or options.key is None:
+            return genes(frame, options.genes, problems)
+        second = joined(frame, options.gene_table, options.key, problems)
+        has_prefix = any(name.startswith(options.genes) for name in second.columns)
+        return genes(second, options.genes if has_prefix else "", problems)
+
+    def _column(self, frame: pd.DataFrame, name: str, problems: RowProblems) -> list[Source] | None:
+        column = present_column(frame, getattr(self.options, name), name, f"--dataset.{name}")
+        if column is None:
+            return None
+        folder = self.options.path.parent
+        if name != "text" or self.options.text_files:
+            paths = [cell.strip() for cell in frame[column]]
+            for position, path in enumerate(paths):
+                problem = file_problem(folder, path)
+                if problem is not None:
+                    problems.add(position, column, problem)
+            return [folder / path for path in paths]
+        for position, cell in enumerate(frame[column]):
+            if not cell.strip():
+                problems.add(position, column, "expected a text, found an empty cell")
+        return list(frame[column])
+
+    def _given_splits(self, frame: pd.DataFrame, problems: RowProblems) -> list[str] | None:
+        """The split each row states, or None where the table states none."""
         column = present_column(frame, self.options.split, "split", "--dataset.split")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # scikit-learn on rare classes: `Pairs.check` says it better
-            if column is None:
-                return assign(targets, groups, {"test": 0.15, "val": 0.15}, "train", seed)
-            named = [SPLIT_NAMES.get(value.strip().lower(), "") for value in frame[column]]
-            pairs = zip(rows, frame[column], named, strict=True)
-            bad = [f"{row}: {value!r}" for row, value, name in pairs if not name]
-            if bad:
-                raise DataError(f"{len(bad)} values of column {column!r} are not among {', '.join(SPLITS)}:", bad)
-            splits = np.asarray(named)
-            if "val" not in named and "train" in named:
-                train = splits == "train"
-                splits[train] = assign(targets[train], groups[train], {"val": 0.15}, "train", seed)
-        return splits
+        if column is None:
+            return None
+        named = [SPLIT_NAMES.get(cell.strip().lower(), "") for cell in frame[column]]
+        for position, (cell, name) in enumerate(zip(frame[column], named, strict=True)):
+            if not name:
+                problems.add(position, column, f"expected one of {', '.join(SPLITS)}, found {shown(cell)}")
+        return named
+
+
+def _splits(
+    given: list[str] | None, classes: NDArray[np.str_], groups: NDArray[np.int64], seed: int
+) -> NDArray[np.str_]:
+    """The given splits, completed by a val split where there is none; without any, new ones."""
+    if given is None:
+        return assign(classes, groups, {"test": 0.15, "val": 0.15}, "train", seed)
+    splits = np.asarray(given)
+    train = splits == "train"
+    if "val" not in given and train.any():
+        splits[train] = assign(classes[train], groups[train], {"val": 0.15}, "train", seed)
+    return splits
