@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from bundle.checking import one_line
 from bundle.errors import ManifestError
 from bundle.modalities import MODALITIES, Modality
 from training import catalog
@@ -23,6 +24,9 @@ from training.model import Classifier, build
 
 FORMAT = 1
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
+DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
+LONGEST = 200
+"""Characters of a library's error that a message repeats."""
 PACKAGES = ("infobridge", "torch", "transformers", "accelerate", "numpy", "av", "soundfile", "pillow", "tokenizers")
 
 
@@ -42,9 +46,12 @@ class Checkpoint:
         """The trained classifier, in evaluation mode on the CPU.
 
         Raises:
-            CheckpointError: the weights are damaged or of another model.
+            CheckpointError: the description or the weights are damaged or of another model.
         """
-        model = build(self.config, self.modalities, len(self.labels), self.architectures)
+        try:
+            model = build(self.config, self.modalities, len(self.labels), self.architectures)
+        except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.folder / RUN} describes no model: {one_line(error)[:LONGEST]}") from None
         load_weights(model, self.folder / WEIGHTS)
         return model.eval()
 
@@ -64,11 +71,23 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Read weights into a module of the same shape."""
+    """Read weights into a module of the same shape.
+
+    Raises:
+        CheckpointError: they are damaged or of another model.
+    """
     try:
         model.load_state_dict(load_file(path))
     except Exception as error:  # safetensors raises its own type
-        raise CheckpointError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(f"{path}: expected weights of this model, {one_line(error)[:LONGEST]}") from None
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
+    for name in (RUN, CONFIG, DATA, HISTORY, SPLITS, WEIGHTS, BEST, TOKENIZER, f"{STATE}.json"):
+        (folder / name).unlink(missing_ok=True)
+    for path in (*folder.glob(f"{STATE}-*.safetensors"), *folder.glob("*.part")):
+        path.unlink(missing_ok=True)
 
 
 def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:
@@ -102,20 +121,32 @@ def read_config(content: Mapping[str, Any]) -> Config:
     """
     try:
         values = dict(content)
+        _check_names(Config, values)
         values["dataset_options"] = _options("datasets", values["dataset"], values["dataset_options"])
         values["method_options"] = _options("methods", values["method"], values["method_options"])
         for name in MODALITIES:
             chosen = dict(values[name])
+            _check_names(type(getattr(Config(), name)), chosen)
             chosen["encoder_options"] = _options("encoders", chosen["encoder"], chosen["encoder_options"])
             kind: Any = next(field.type for field in fields(Config) if field.name == name)
             values[name] = TypeAdapter(kind).validate_python(chosen)
         return TypeAdapter(Config).validate_python(values)
-    except (ValidationError, KeyError, TypeError, ConfigError) as error:
-        raise CheckpointError(f"the stored configuration cannot be read: {str(error).splitlines()[0]}") from None
+    except (ValidationError, KeyError, TypeError, ValueError, ConfigError) as error:
+        reason = one_line(error)[:LONGEST]
+        raise CheckpointError(f"the stored configuration cannot be read: {reason}") from None
 
 
 def _options(kind: catalog.Kind, name: str, content: Any) -> Any:
-    return TypeAdapter(catalog.load(kind, name).Options).validate_python(content or {})
+    options = catalog.load(kind, name).Options
+    _check_names(options, content or {}, complete=False)
+    return TypeAdapter(options).validate_python(content or {})
+
+
+def _check_names(kind: Any, values: Mapping[str, Any], complete: bool = True) -> None:
+    known = {entry.name for entry in fields(kind)}
+    unknown, absent = sorted(set(values) - known), sorted(known - set(values))
+    if unknown or (absent and complete):
+        raise ConfigError(f"{kind.__name__}: unknown {', '.join(unknown) or 'none'}; missing {', '.join(absent)}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -127,7 +158,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} is not a finished run: it has no {path.name}") from None
+        raise CheckpointError(f"{path.parent}: expected {path.name}, found none") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
@@ -141,6 +172,8 @@ def read(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: unfinished, damaged, or of another format.
     """
+    if not (folder / RUN).exists():
+        raise CheckpointError(f"{folder} is not a finished run: it has no {RUN}")
     content = read_json(folder / RUN)
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{folder}: run format {content.get('format')!r}, this program reads {FORMAT}")
@@ -153,8 +186,10 @@ def read(folder: Path) -> Checkpoint:
         labels = tuple(content["labels"])
         config, metrics, architectures = read_config(content["config"]), content["metrics"], content["architectures"]
         return Checkpoint(folder, config, labels, modalities, metrics, architectures, provenance)
-    except (KeyError, TypeError, ManifestError) as error:
-        raise CheckpointError(f"{folder / RUN} cannot be read: {error}") from None
+    except KeyError as error:
+        raise CheckpointError(f"{folder / RUN}: {error} is missing or unknown") from None
+    except (AttributeError, TypeError, ManifestError) as error:
+        raise CheckpointError(f"{folder / RUN} cannot be read: {one_line(error)[:LONGEST]}") from None
 
 
 def random_state() -> dict[str, torch.Tensor]:

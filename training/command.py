@@ -1,6 +1,9 @@
 """The command line of a training, made from the dataclasses: names first, then the options those names have."""
 
+import io
+import itertools
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -10,7 +13,9 @@ import tyro
 from bundle.modalities import MODALITIES
 from training import catalog
 from training.config import Config
+from training.errors import ConfigError
 
+PROGRAM = "python -m training.fit"
 DESCRIPTION = """Train one classifier on paired modalities.
 
   python -m training.fit
@@ -39,26 +44,43 @@ def parse(arguments: Sequence[str]) -> Command:
     """What a command line asks for.
 
     Raises:
-        ConfigError: an unknown name, or values that contradict.
-        SystemExit: help was asked for (0), or an option cannot be parsed (2).
+        ConfigError: an unknown name, an option that cannot be parsed, or values that contradict.
+        SystemExit: help was asked for, and printed.
     """
     dataset = _named(arguments, "--dataset") or Config.dataset
     recipe = catalog.load("datasets", dataset).recipe(Config(dataset=dataset))
     recipe = replace(recipe, method=_named(arguments, "--method") or recipe.method)
     for name in MODALITIES:
         encoder = _named(arguments, f"--{name}.encoder") or recipe.of(name).encoder
+        accepts = catalog.load("encoders", encoder).ACCEPTS
+        if name not in accepts:
+            raise ConfigError(
+                f"encoder {encoder} takes {', '.join(accepts)}, not {name}; choose --{name}.encoder among "
+                f"{', '.join(_encoders(name))}"
+            )
         if encoder != recipe.of(name).encoder:
             recipe = replace(recipe, **{name: replace(recipe.of(name), encoder=encoder, encoder_options=None)})
-    parsed = tyro.cli(
-        _command_class(recipe),
-        args=list(arguments),
-        default=_with_options(recipe),
-        description=DESCRIPTION,
-        prog="python -m training.fit",
-    )
+    fusion = _named(arguments, "--fusion")
+    if fusion is not None:
+        catalog.load("fusion", fusion)
+    parsed = _parsed(_command_class(recipe), arguments, _with_options(recipe))
     config = Config(**{entry.name: getattr(parsed, entry.name) for entry in fields(Config)})
     plain = {name: _plain(getattr(Config(), name), getattr(config, name)) for name in MODALITIES}
     return Command(replace(config, **plain), parsed.resume, parsed.overwrite)
+
+
+def _parsed(kind: Any, arguments: Sequence[str], default: Any) -> Any:
+    """tyro's result; the box it draws around an error becomes one line."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.cli(kind, args=list(arguments), default=default, description=DESCRIPTION, prog=PROGRAM)
+    except SystemExit as ending:
+        if not ending.code:
+            raise
+        lines = [line.strip(" │") for line in said.getvalue().splitlines() if line.startswith("│")]
+        message = itertools.takewhile(lambda line: not line.startswith("──"), lines)
+        raise ConfigError(f"{' '.join(' '.join(message).split())}; {PROGRAM} --help lists the options") from None
 
 
 def _named(arguments: Sequence[str], option: str) -> str | None:
@@ -96,12 +118,18 @@ def _modality_class(name: str, encoder_name: str) -> Any:
     kind = type(Config().of(name))
     encoder = catalog.load("encoders", encoder_name).Options
     annotated: Any = Annotated[encoder, tyro.conf.arg(name="encoder")]
-    specified: list[Any] = [("encoder_options", annotated, field(default=tyro.MISSING))]
+    specified: list[Any] = [("encoder", Literal[_encoders(name)], field(default=encoder_name))]
+    specified += [("encoder_options", annotated, field(default=tyro.MISSING))]
     return make_dataclass(kind.__name__, specified, bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__})
 
 
 def _choice(kind: catalog.Kind) -> Any:
     return Literal[catalog.names(kind)]
+
+
+def _encoders(modality: str) -> tuple[str, ...]:
+    """The names of the encoders that take a modality."""
+    return tuple(name for name in catalog.names("encoders") if modality in catalog.load("encoders", name).ACCEPTS)
 
 
 def _with_options(recipe: Config) -> Any:

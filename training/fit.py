@@ -1,12 +1,13 @@
 """Train one classifier: `python -m training.fit`; `--help` says the rest."""
 
 import csv
+import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
@@ -14,14 +15,16 @@ from training import catalog, checkpoint, fitting
 from training.command import parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
-from training.loop import Loop, Result
+from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
-from training.preparation import Prepared, decode_all
+from training.preparation import Prepared, decode_all, digest_of
 from training.progress import console
 
 
 def prepare(config: Config) -> Prepared:
     """Load, check and decode the whole dataset; nothing is trained on before every row is known to be good.
+
+    The model and the method are built once before anything is decoded, so that options that cannot be are said early.
 
     Raises:
         TrainingError: options or data that cannot be used.
@@ -30,6 +33,7 @@ def prepare(config: Config) -> Prepared:
     pairs: Pairs = dataset.load(config).only(config.modalities)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
+    build_parts(config, modalities, len(pairs.labels))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
     arrays = decode_all(pairs, modalities, cache)
     training = pairs.indices("train")
@@ -41,25 +45,23 @@ def prepare(config: Config) -> Prepared:
 
 
 def fit(config: Config, resume: bool = False) -> Result:
-    """Train as `config` says, into the folder `config.out`.
+    """Train as `config` says, into the folder `config.out`; unless resumed, an earlier run in it is replaced.
 
     Raises:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
     prepared = prepare(config)
-    config.out.mkdir(parents=True, exist_ok=True)
     facts = _facts(prepared.pairs)
-    if resume:
-        stored = checkpoint.read_json(config.out / "data.json")
-        if stored != facts:
-            raise CheckpointError(f"the data is not that of the interrupted run: it had {stored}, found {facts}")
-    else:
-        checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
-        checkpoint.write_json(config.out / "data.json", facts)
-        _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
     loop = Loop(config, prepared, config.out)
     if resume:
+        _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
         loop.resume()
+    else:
+        config.out.mkdir(parents=True, exist_ok=True)
+        checkpoint.clear(config.out)
+        checkpoint.write_json(config.out / checkpoint.DATA, facts)
+        _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
+        checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
     result = loop.run()
     metrics = {"validation": asdict(result.validation), "test": asdict(result.test)}
     more = {"metrics": metrics, "best_epoch": result.best_epoch, "data": facts}
@@ -76,7 +78,19 @@ def _summary(pairs: Pairs) -> str:
 def _facts(pairs: Pairs) -> dict[str, Any]:
     """What identifies the data, and what a model card tells of it."""
     counts = {split: len(pairs.indices(split)) for split in SPLITS}
-    return {"labels": list(pairs.labels), "samples": counts, "groups": len(set(pairs.groups.tolist()))}
+    digest = hashlib.sha256(b"".join(digest_of(sources) for sources in pairs.sources.values()))
+    digest.update(pairs.targets.tobytes() + pairs.groups.tobytes() + "|".join(pairs.splits.tolist()).encode())
+    found = {"labels": list(pairs.labels), "samples": counts, "groups": len(set(pairs.groups.tolist()))}
+    return {**found, "fingerprint": digest.hexdigest()}
+
+
+def _check_same(stored: dict[str, Any], found: dict[str, Any]) -> None:
+    for name in found:
+        if stored.get(name) != found[name]:
+            raise CheckpointError(
+                "the data is not that of the interrupted run, which cannot be resumed on it: expected "
+                f"{name} {stored.get(name)}, found {found[name]}; train anew with --overwrite or another --out"
+            )
 
 
 def _write_splits(pairs: Pairs, path: Path) -> None:
@@ -87,19 +101,25 @@ def _write_splits(pairs: Pairs, path: Path) -> None:
             writer.writerow((row, pairs.labels[target], split))
 
 
-def _prepare_folder(config: Config, resume: bool, overwrite: bool) -> Config:
+def _take_folder(config: Config, resume: bool, overwrite: bool) -> Config:
     """Make `config.out` usable, or refuse; for a resumption, return the configuration stored there."""
+    out = config.out
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: expected a folder, found a file")
     if resume:
-        stored = checkpoint.read_config(checkpoint.read_json(config.out / checkpoint.CONFIG))
-        if (config.out / checkpoint.RUN).exists():
-            raise CheckpointError(f"the run in {config.out} is finished; nothing to resume")
-        return stored
-    if config.out.is_file():
-        raise ConfigError(f"--out {config.out} is a file")
-    if (config.out / checkpoint.CONFIG).exists():
-        if not overwrite:
-            raise ConfigError(f"{config.out} holds a run; choose another --out, --resume it, or --overwrite it")
-        shutil.rmtree(config.out)
+        if not (out / checkpoint.CONFIG).exists():
+            raise CheckpointError(f"{out} holds no run to resume; without --resume, one is started there")
+        if (out / checkpoint.RUN).exists():
+            raise CheckpointError(f"the run in {out} is finished, there is nothing to resume; choose another --out")
+        config = replace(checkpoint.read_config(checkpoint.read_json(out / checkpoint.CONFIG)), out=out)
+    elif (out / checkpoint.CONFIG).exists() and not overwrite:
+        raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}") from None
     return config
 
 
@@ -108,11 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
-        config = _prepare_folder(command.config, command.resume, command.overwrite)
+        config = _take_folder(command.config, command.resume, command.overwrite)
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
         result = fit(config, command.resume)
     except (TrainingError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a share that went away
+        print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; --resume goes on after the last finished epoch", file=sys.stderr)

@@ -7,17 +7,20 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bundle.modalities import Array
+from bundle.modalities import MODALITIES, Array
 from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
 from training.preparation import Prepared
 
+STREAMS = {name: number for number, name in enumerate(MODALITIES)}
+
 
 class Samples(Dataset[dict[str, Array]]):
     """One split's samples, normalised; with `augmentation`, changed anew each epoch.
 
-    The change depends on seed, epoch and sample alone, not on batch order or the number of workers.
+    The change depends on seed, epoch, sample and modality alone, not on batch order, the number of workers or the other
+    modalities.
     """
 
     def __init__(
@@ -36,10 +39,10 @@ class Samples(Dataset[dict[str, Array]]):
         index = int(self.indices[position])
         pairs = self.prepared.pairs
         sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index]])}
-        for number, (name, modality) in enumerate(self.prepared.modalities.items()):
+        for name, modality in self.prepared.modalities.items():
             array = np.asarray(self.prepared.arrays[name][index])
             if self.augmentation is not None:
-                generator = np.random.default_rng((self.seed, self.epoch, index, number))
+                generator = np.random.default_rng((self.seed, self.epoch, index, STREAMS[name]))
                 array = augment(name, array, self.augmentation, generator)
             sample[name] = modality.normalise(array)
         return sample

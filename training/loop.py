@@ -11,18 +11,18 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from bundle.checking import one_line
+from bundle.modalities import Modality
 from training import catalog, checkpoint, state
 from training.batch import Batch, Output
 from training.config import Config
-from training.errors import ConfigError, TrainingError
+from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluate import Evaluation, collect, evaluate
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
 from training.preparation import Prepared
 from training.progress import console, display
-
-STATE = "state"
 
 
 @dataclass
@@ -57,15 +57,14 @@ class Loop:
         self.config = config
         self.folder = folder
         precision = None if config.precision == "no" else config.precision
-        self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
+        try:
+            self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
+        except ValueError as error:
+            raise ConfigError(f"precision {config.precision} cannot be had on this machine: {error}") from None
         if self.accelerator.num_processes != 1:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
         torch.manual_seed(config.seed)
-        classes = len(prepared.pairs.labels)
-        self.model: Classifier = build(config, prepared.modalities, classes)
-        widths = {name: int(encoder.width) for name, encoder in self.model.encoders.items()}  # type: ignore[arg-type]
-        setting = Setting(widths, classes, config.seed, config.learning_rate)
-        self.method: Method = catalog.load("methods", config.method)(setting, config.method_options)
+        self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
         self.optimizer = self._build_optimizer()
         loader, self.set_epoch = training_loader(config, prepared)
         self.validation = evaluation_loader(config, prepared, "val")
@@ -125,7 +124,11 @@ class Loop:
             advance()
         means = {name: float(total) / len(self.loader) for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
-            raise TrainingError(f"the loss is no longer a number in epoch {self.progress.epoch + 1}: {means}")
+            found = ", ".join(f"{name} {value}" for name, value in means.items())
+            raise TrainingError(
+                f"expected a finite loss, found {found} in epoch {self.progress.epoch + 1}; a lower --learning-rate or "
+                "some --warmup may help"
+            )
         return means
 
     def _close_epoch(self, losses: dict[str, float]) -> str:
@@ -139,7 +142,7 @@ class Loop:
         diagnostics = self.method.diagnostics()
         entry = {"epoch": self.progress.epoch, "loss": losses, "validation": asdict(found), **diagnostics}
         self.history.append(entry)
-        checkpoint.write_json(self.folder / "history.json", self.history)
+        checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
         self._save()
         own = ", ".join(f"{name} {value:.2f}" for name, value in found.modality_accuracy.items())
         more = "".join(f", {name} {value:.2f}" for name, value in diagnostics.items() if name == "information")
@@ -158,24 +161,43 @@ class Loop:
             "random": checkpoint.random_state(),
             "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
         }
-        state.save(content, self.folder / STATE)
+        state.save(content, self.folder / checkpoint.STATE)
 
     def resume(self) -> None:
-        """Go on exactly where the saved state ends.
+        """Go on exactly where the saved state ends; from the start if no epoch was finished.
 
         Raises:
-            CheckpointError: there is none, or it is of another training.
+            CheckpointError: the state is damaged, or of another training.
         """
-        content = state.load(self.folder / STATE)
-        self.model.load_state_dict(content["model"])
-        self.method.load_state_dict(content["method"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        if content["scaler"] is not None and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(content["scaler"])
-        self.progress = Progress(**content["progress"])
-        self.history = content["history"]
-        checkpoint.set_random_state(content["random"])
+        if not (self.folder / checkpoint.STATE).with_suffix(".json").exists():
+            print("Resuming before the first epoch: none was finished", file=sys.stderr)
+            return
+        content = state.load(self.folder / checkpoint.STATE)
+        try:
+            self.model.load_state_dict(content["model"])
+            self.method.load_state_dict(content["method"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            if content["scaler"] is not None and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(content["scaler"])
+            self.progress = Progress(**content["progress"])
+            self.history = content["history"]
+            checkpoint.set_random_state(content["random"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = one_line(error)[: checkpoint.LONGEST]
+            raise CheckpointError(f"the training state in {self.folder} is of another training: {reason}") from None
         print(f"Resuming after epoch {self.progress.epoch}", file=sys.stderr)
+
+
+def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -> tuple[Classifier, Method]:
+    """The classifier and the method of a configuration, with their first weights from torch's global generator.
+
+    Raises:
+        ConfigError: names or options that cannot be.
+    """
+    model = build(config, modalities, classes)
+    widths = {name: int(encoder.width) for name, encoder in model.encoders.items()}  # type: ignore[arg-type]
+    setting = Setting(widths, classes, config.seed, config.learning_rate)
+    return model, catalog.load("methods", config.method)(setting, config.method_options)
 
 
 def learning_rate(config: Config, epoch: int) -> float:

@@ -77,6 +77,5 @@ def draw(candidates: Tensor, count: int, generator: torch.Generator) -> tuple[Te
     best = keys.masked_fill(~candidates, -1.0).topk(width, dim=1).indices
     ranks = torch.arange(count, device=candidates.device).expand(batch, count)
     again = (torch.rand(batch, count, generator=generator).to(candidates.device) * available[:, None]).long()
-    again = torch.minimum(again, available[:, None] - 1).clamp(min=0)  # a product may round up to `available`
-    positions = torch.where(ranks < available[:, None], ranks, again)
+    positions = torch.where(ranks < available[:, None], ranks, again).clamp(max=width - 1)
     return best.gather(1, positions), available > 0

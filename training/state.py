@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from bundle.checking import one_line
 from training.errors import CheckpointError
 
 TENSOR, PAIRS = "$tensor", "$pairs"
@@ -20,14 +21,14 @@ def save(state: Any, path: Path) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = _pack(state, tensors, "")
-    previous = _tensor_file(path) if path.with_suffix(".json").exists() else None
     name = f"{path.name}-{os.urandom(4).hex()}.safetensors"
     save_file(tensors, path.with_name(name))
     aside = path.with_suffix(".part")
     aside.write_text(json.dumps({"tensors": name, "tree": tree}), encoding="utf-8")
     os.replace(aside, path.with_suffix(".json"))
-    if previous is not None:
-        previous.unlink(missing_ok=True)
+    for older in path.parent.glob(f"{path.name}-*.safetensors"):  # the previous one, and what a kill left behind
+        if older.name != name:
+            older.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Any:
@@ -40,14 +41,8 @@ def load(path: Path) -> Any:
         content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         return _unpack(content["tree"], load_file(path.with_name(content["tensors"])))
     except Exception as error:  # safetensors raises its own type
-        raise CheckpointError(f"no usable training state at {path.with_suffix('.json')}: {error}") from None
-
-
-def _tensor_file(path: Path) -> Path | None:
-    try:
-        return path.with_name(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["tensors"])
-    except (OSError, ValueError, KeyError):
-        return None
+        reason = one_line(error) or type(error).__name__
+        raise CheckpointError(f"no usable training state at {path.with_suffix('.json')}: {reason}") from None
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor], name: str) -> Any:
