@@ -45,6 +45,8 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False) 
             target.rename(replaced)
         aside.rename(target)
     finally:
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
     return difference

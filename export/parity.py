@@ -15,9 +15,7 @@ from export.errors import AxisMismatch, ExportError, OutputMismatch, ShapeMismat
 from export.graph import Axis, Declaration, Graph, Shape
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability between torch and the graph."""
-ALONE = 1e-5
-"""Largest difference of a probability between a sample alone and the same sample among others."""
+"""Largest difference of a probability: between torch and the graph, and between a sample alone and among others."""
 TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
 Feed = dict[str, Array]
 """A batch of inputs by name."""
@@ -139,7 +137,7 @@ def prove_alone(session: Any, together: Feed, alone: list[Feed]) -> None:
     for index, feed in enumerate(alone):
         for name, values in run(session, feed).items():
             found = difference(values, batch[name][index : index + 1])
-            if found > ALONE:
+            if found > TOLERANCE:
                 raise ValueMismatch(f"{name} of sample {index} differs by {found:.2g} alone and in a batch")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.manifest import FILE, Manifest
+from bundle.manifest import FILE, GRAPH, Manifest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from export import assemble as assembling
@@ -109,6 +109,23 @@ def test_a_failed_overwrite_keeps_the_old_bundle(
     (run / WEIGHTS).write_bytes(b"damaged")
     refusal(capsys, run, "--to", target, "--overwrite")
     assert selfcheck(Predictor(target)) == 4
+
+
+def test_an_overwrite_that_fails_at_the_last_step_puts_the_old_bundle_back(
+    one: Exported, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Path(shutil.copytree(one.bundle, tmp_path / "bundle"))
+    rename = Path.rename
+
+    def failing(self: Path, other: Path) -> Path:
+        if (self / GRAPH).exists() and self.name == f".bundle-{os.getpid()}":
+            raise OSError("the disk is gone")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    assert "the disk is gone" in refusal(capsys, run, "--to", target, "--overwrite")
+    assert Manifest.read(target).name == "snn"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "run"]
 
 
 def test_a_place_that_cannot_be_written_is_refused(
