@@ -78,9 +78,18 @@ def _parsed(kind: Any, arguments: Sequence[str], default: Any) -> Any:
     except SystemExit as ending:
         if not ending.code:
             raise
-        lines = [line.strip(" │") for line in said.getvalue().splitlines() if line.startswith("│")]
-        message = itertools.takewhile(lambda line: not line.startswith("──"), lines)
-        raise ConfigError(f"{' '.join(' '.join(message).split())}; {PROGRAM} --help lists the options") from None
+        raise ConfigError(f"{_said(said.getvalue())}; {PROGRAM} --help lists the options") from None
+
+
+def _said(box: str) -> str:
+    """What the box says before its first rule; without line-drawing characters a title and a rule come before it."""
+    lines = [line.strip(" │") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    parts = [
+        list(part)
+        for is_rule, part in itertools.groupby(lines, lambda line: set(line) in ({"─"}, {"-"}))
+        if not is_rule
+    ]
+    return " ".join(" ".join(parts[0 if "╭" in box else 1]).split())
 
 
 def _named(arguments: Sequence[str], option: str) -> str | None:

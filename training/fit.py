@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -126,6 +127,9 @@ def _take_folder(config: Config, resume: bool, overwrite: bool) -> Config:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no α shows a question mark
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         config = _take_folder(command.config, command.resume, command.overwrite)
