@@ -12,6 +12,7 @@ from training.config import Config
 from training.fit import main
 
 Fit = Callable[..., int]
+Refused = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +66,20 @@ def configure(tmp_path: Path, decoded: Path) -> Callable[..., Config]:
         return parse([*map(str, named), *QUICK, *map(str, options)]).config
 
     return build
+
+
+@pytest.fixture
+def refused(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run on a table that must be refused; returns the lines of the error."""
+
+    def run(table: Path, *options: object) -> list[str]:
+        assert fit(table, "--method", "joint", *options) == 2
+        captured = capsys.readouterr()
+        assert "epoch" not in captured.out, "nothing was trained"
+        assert not (tmp_path / "run" / "config.json").exists(), "the folder is free for another try"
+        first, *others = captured.err.splitlines()
+        assert first.startswith("error: ")
+        assert all(line.startswith("  ") for line in others)
+        return [first.removeprefix("error: "), *(line.strip() for line in others)]
+
+    return run

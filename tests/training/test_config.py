@@ -41,7 +41,7 @@ def test_an_impossible_value_is_refused_with_what_is_possible(values: dict[str, 
 @pytest.mark.parametrize("name", ["crop", "shift", "noise", "token_dropout", "gene_dropout"])
 def test_an_impossible_augmentation_is_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"augment.{name}"):
-        AugmentOptions(**{name: value})
+        AugmentOptions(**{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [-1.0, NAN, math.inf])

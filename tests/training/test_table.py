@@ -162,7 +162,7 @@ def test_missing_gene_cells_are_missing_values(rows: list[Row], tmp_path: Path) 
     for number, cell in enumerate(("", "NA", "nan", " NaN ", "null", "None")):
         rows[number]["gene_0"] = cell
     values = load(write_csv(tmp_path / "table.csv", rows)).sources["genomics"]
-    assert [row["gene_0"] for row in values[:6]] == [None] * 6  # type: ignore[index, call-overload]
+    assert [row["gene_0"] for row in values[:6]] == [None] * 6  # type: ignore[index]
 
 
 def test_without_a_split_a_stratified_one_is_made(rows: list[Row], tmp_path: Path) -> None:
