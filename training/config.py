@@ -67,7 +67,8 @@ class TextOptions:
     max_length: int = 64
     """Tokens kept, special tokens included."""
     vocabulary: int = 8000
-    """Largest vocabulary of the tokenizer made from the training texts; a pretrained encoder brings its own."""
+    """Largest vocabulary of the tokenizer made from the training texts, but every letter of them is in it; a pretrained
+    encoder brings its own."""
     encoder: str = "transformer"
     """Which encoder; --text.encoder.* are its own options."""
     encoder_options: Any = None

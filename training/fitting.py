@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 from bundle.errors import InvalidInput
@@ -16,6 +15,7 @@ from training.config import Config
 from training.errors import ConfigError, DataError
 from training.pairs import Pairs, Source, payload
 from training.pretrained import load_pretrained
+from training.tokenizer import train_tokenizer
 
 MEASURED = 512
 """Training samples looked at for lengths and spectrogram statistics."""
@@ -103,20 +103,6 @@ def _texts(training: Sequence[Source]) -> Iterator[str]:
         except OSError:
             continue
         yield raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else str(raw)
-
-
-def train_tokenizer(texts: Sequence[str], vocabulary: int) -> str:
-    """A lower-casing WordPiece tokenizer learned from `texts`, as the content of tokenizer.json; id 0 is padding."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return tokenizer.to_str()
 
 
 def _fit_genomics(training: Sequence[Mapping[str, float | None]]) -> Genomics:

@@ -61,6 +61,8 @@ class Loop:
             self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
         except ValueError as error:
             raise ConfigError(f"precision {config.precision} cannot be had on this machine: {error}") from None
+        if config.precision == "fp16" and self.accelerator.device.type == "cpu":  # it would be ignored without a word
+            raise ConfigError("precision fp16 cannot be had on this machine: it needs an accelerator; bf16 does not")
         if self.accelerator.num_processes != 1:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
         torch.manual_seed(config.seed)

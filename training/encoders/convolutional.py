@@ -29,8 +29,12 @@ class Convolutional(Encoder):
 
         def __post_init__(self) -> None:
             """Refuse impossible values at construction."""
-            if self.blocks < 1 or self.width < 2 ** (self.blocks - 1):
-                raise ConfigError(f"encoder.width must be at least 2^(blocks - 1), not {self.width}")
+            if not 1 <= self.blocks <= 12:
+                raise ConfigError(f"encoder.blocks must be from 1 to 12, not {self.blocks}")
+            if self.width < 2 ** (self.blocks - 1):
+                raise ConfigError(
+                    f"encoder.width must be at least 2^(blocks - 1), {2 ** (self.blocks - 1)}, not {self.width}"
+                )
 
     def __init__(
         self, modality: Modality, options: "Convolutional.Options", architecture: dict[str, Any] | None = None

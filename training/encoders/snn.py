@@ -29,8 +29,10 @@ class SelfNormalising(Encoder):
 
         def __post_init__(self) -> None:
             """Refuse impossible values at construction."""
-            if not self.widths or min(self.widths) < 1 or not 0 <= self.dropout < 1:
-                raise ConfigError("encoder.widths must be positive and encoder.dropout from 0 up to, not including, 1")
+            if not self.widths or min(self.widths) < 1:
+                raise ConfigError(f"encoder.widths must be one or more positive numbers, not {self.widths}")
+            if not 0 <= self.dropout < 1:
+                raise ConfigError(f"encoder.dropout must be from 0 up to, not including, 1, not {self.dropout}")
 
     def __init__(
         self, modality: Modality, options: "SelfNormalising.Options", architecture: dict[str, Any] | None = None

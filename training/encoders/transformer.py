@@ -37,8 +37,13 @@ class Transformer(Encoder):
 
         def __post_init__(self) -> None:
             """Refuse impossible values at construction."""
-            if min(self.width, self.layers, self.heads) < 1 or self.width % self.heads:
+            for name in ("width", "layers", "heads"):
+                if getattr(self, name) < 1:
+                    raise ConfigError(f"encoder.{name} must be at least 1, not {getattr(self, name)}")
+            if self.width % self.heads:
                 raise ConfigError(f"encoder.width must be a multiple of heads, not {self.width} of {self.heads}")
+            if not 0 <= self.dropout < 1:
+                raise ConfigError(f"encoder.dropout must be from 0 up to, not including, 1, not {self.dropout}")
 
     def __init__(
         self, modality: Modality, options: "Transformer.Options", architecture: dict[str, Any] | None = None
