@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from training.pairs import Pairs, Source, payload
 from training.problems import RowProblems
 from training.progress import track
 
+ABANDONED = 24 * 60 * 60
+"""Seconds after which a half-written file is one that a killed run left behind."""
 DECODERS = ("numpy", "pillow", "soundfile", "soxr", "av")
 
 
@@ -92,6 +95,9 @@ def _keep(found: Iterator[Array], path: Path, count: int) -> Sequence[Array]:
     """Write arrays to disk as they come, unless some of the `count` are missing; returns them memory-mapped."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob("*.part"):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink(missing_ok=True)
         aside = path.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}.part")
         try:
             if _write(found, aside, count) < count:

@@ -1,0 +1,227 @@
+"""An interrupted training that is resumed ends bit for bit where an uninterrupted one does."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.training.conftest import Fit
+from tests.training.tables import Row, changed, write_csv
+from training import checkpoint, loop, state
+from training.checkpoint import read
+
+METHODS = {
+    "joint": ("joint",),
+    "bridge": ("infobridge", "--method.memory", "32"),
+    "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
+}
+OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
+
+
+class Killed(BaseException):
+    """What nothing in the program catches."""
+
+
+def kill_on_call(number: int, function: Callable[..., Any], before: bool) -> Callable[..., Any]:
+    """`function`, but its call with this number raises, before or after the work is done."""
+    calls = 0
+
+    def replaced(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number and before:
+            raise Killed
+        result = function(*arguments, **named)
+        if calls == number:
+            raise Killed
+        return result
+
+    return replaced
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    """Weights of model, method and optimiser, random state, history and metrics."""
+    first, second = state.load(one / checkpoint.STATE), state.load(other / checkpoint.STATE)
+    assert flat(first).keys() == flat(second).keys()
+    for name, value in flat(first).items():
+        found = flat(second)[name]
+        assert torch.equal(value, found) if isinstance(value, torch.Tensor) else value == found, name
+    for file in ("model.safetensors", "best.safetensors", "history.json", "data.json", "splits.csv", "tokenizer.json"):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+    assert read(one).metrics == read(other).metrics
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """A nested state as one mapping of path to value."""
+    if isinstance(value, dict):
+        return {path: leaf for key, entry in value.items() for path, leaf in flat(entry, f"{name}/{key}").items()}
+    if isinstance(value, list):
+        return {path: leaf for key, entry in enumerate(value) for path, leaf in flat(entry, f"{name}/{key}").items()}
+    return {name: value}
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_training_killed_within_an_epoch_goes_on_exactly(
+    method: str, epochs: int, fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--method", *METHODS[method], *OPTIONS)
+    assert fit(table, *options, out=tmp_path / "whole") == 0
+    steps = 3 * epochs + 2  # three batches an epoch
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch.optim.AdamW, "step", kill_on_call(steps, torch.optim.AdamW.step, before=False))
+        fit(table, *options)
+    assert not (tmp_path / "run" / "run.json").exists()
+    assert len(json.loads((tmp_path / "run" / "history.json").read_text("utf-8"))) == epochs
+    assert fit(table, "--resume") == 0
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize("moment", ["tensors", "json", "weights", "history"])
+def test_a_training_killed_while_it_saves_goes_on_exactly(
+    moment: str, fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--method", *METHODS["bridge"], *OPTIONS)
+    assert fit(table, *options, out=tmp_path / "whole") == 0
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        if moment == "tensors":  # after the tensors of the second epoch, before the JSON that names them
+            patched.setattr("training.state.save_file", kill_on_call(2, save_file, before=False))
+        elif moment == "json":  # the JSON is written aside but not renamed
+            patched.setattr("training.state.os.replace", kill_on_call_for("state.json", 2))
+        elif moment == "weights":
+            patched.setattr(checkpoint, "save_weights", kill_on_call(1, checkpoint.save_weights, before=False))
+        else:
+            patched.setattr(loop.Loop, "_save", kill_on_call(2, loop.Loop._save, before=True))
+        fit(table, *options)
+    assert fit(table, "--resume") == 0
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    assert len(list((tmp_path / "run").glob("state-*"))) == 1, "what a kill left behind is gone"
+
+
+def kill_on_call_for(name: str, number: int) -> Callable[..., None]:
+    """`os.replace`, but it raises when it would write the file of that name for the given time."""
+    calls, replace = 0, os.replace
+
+    def replaced(source: Path, target: Path) -> None:
+        nonlocal calls
+        calls += target.name == name
+        if target.name == name and calls == number:
+            raise Killed
+        replace(source, target)
+
+    return replaced
+
+
+def test_a_training_killed_before_run_json_only_measures_again(
+    fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--method", "joint", *OPTIONS)
+    assert fit(table, *options, out=tmp_path / "whole") == 0
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(checkpoint, "finish", kill_on_call(1, checkpoint.finish, before=True))
+        fit(table, *options)
+    assert fit(table, "--resume") == 0
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_training_killed_in_its_first_epoch_starts_over(
+    fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--method", "joint", *OPTIONS)
+    assert fit(table, *options, out=tmp_path / "whole") == 0
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch.optim.AdamW, "step", kill_on_call(1, torch.optim.AdamW.step, before=False))
+        fit(table, *options)
+    assert fit(table, "--resume") == 0
+    assert "Resuming before the first epoch" in capsys.readouterr().err
+    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.fixture
+def interrupted(fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was killed in its second epoch."""
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch.optim.AdamW, "step", kill_on_call(4, torch.optim.AdamW.step, before=False))
+        fit(table, "--method", "joint", *OPTIONS)
+    return tmp_path / "run"
+
+
+def test_an_interrupted_run_is_not_replaced_by_accident(
+    interrupted: Path, fit: Fit, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(table, "--method", "joint", *OPTIONS) == 2
+    assert f"--out {interrupted} holds a run; choose another --out, --resume it" in capsys.readouterr().err
+
+
+def test_a_run_that_was_moved_is_resumed_where_it_is(interrupted: Path, fit: Fit, table: Path) -> None:
+    moved = interrupted.rename(interrupted.with_name("moved"))
+    assert fit(table, "--resume", out=moved) == 0
+    assert (moved / "run.json").exists() and not interrupted.exists()
+
+
+@pytest.mark.parametrize("change", ["text", "file", "label", "fewer rows"])
+def test_a_run_is_not_resumed_on_other_data(
+    change: str, interrupted: Path, fit: Fit, table: Path, rows: list[Row], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if change == "file":
+        copy = interrupted.parent / "copy.png"
+        copy.write_bytes(Path(rows[5]["image"]).read_bytes())
+        write_csv(table, changed(rows, 5, image=str(copy)))
+    elif change == "fewer rows":
+        write_csv(table, rows[:-1])
+    else:
+        write_csv(table, changed(rows, 5, **{change: "dog" if change == "label" else "other words"}))
+    before = {path.name: path.read_bytes() for path in interrupted.iterdir()}
+    assert fit(table, "--resume") == 2
+    assert "the data is not that of the interrupted run" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
+
+
+def test_nothing_is_resumed_where_there_is_no_run(
+    fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(table, "--resume") == 2
+    message = f"error: {tmp_path / 'run'} holds no run to resume; without --resume, one is started there\n"
+    assert capsys.readouterr().err == message
+
+
+def test_a_finished_run_is_not_resumed(
+    fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
+    assert fit(table, "--resume") == 2
+    assert "is finished, there is nothing to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("state.json", b"{"),
+        ("state.json", b"[]"),
+        ("state.json", b'{"tensors": "gone.safetensors", "tree": []}'),
+        ("config.json", b"{}"),
+        ("config.json", b"nonsense"),
+        ("data.json", b"[]"),
+    ],
+)
+def test_a_damaged_run_is_one_line(
+    file: str, content: bytes, interrupted: Path, fit: Fit, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (interrupted / file).write_bytes(content)
+    capsys.readouterr()
+    assert fit(table, "--resume") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_the_state_of_another_training_is_refused(
+    interrupted: Path, fit: Fit, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state.save({"model": {"weight": torch.zeros(2)}}, interrupted / "state")
+    assert fit(table, "--resume") == 2
+    assert "is of another training" in capsys.readouterr().err
