@@ -11,7 +11,7 @@ export BENTOML_DO_NOT_TRACK = True
 .PHONY: demo test lint types imports tests format clean
 
 demo: $(SETUP)
-	$(RUN) scripts/demo.py
+	$(RUN) -m scripts.demo
 
 test: lint types imports tests
 

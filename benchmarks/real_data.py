@@ -1,4 +1,4 @@
-"""Train every method on three real data sets, same seeds and epochs, and print a table: `python benchmarks/real_data.py`.
+"""Train every method on three real data sets, same seeds and epochs, and print a table: `python -m benchmarks.real_data`.
 
 The data is found through INFOBRIDGE_DATA (default ../shared/data). Finished runs are not run again.
 """
