@@ -50,9 +50,8 @@ def main() -> None:
         arguments = ["-m", "export", str(RUNS / name / "infobridge-0"), "--to", str(BUNDLES / name), "--overwrite"]
         subprocess.run([sys.executable, *arguments], check=True)
     with served([BUNDLES / name for name in names]) as url, Client(url) as client:
-        print(
-            "\n| set | pairing | test samples | right over HTTP | accuracy | accuracy in training |\n|---|---|---|---|---|---|"
-        )
+        print("\n| set | pairing | test samples | right over HTTP | accuracy | accuracy in training |")
+        print("|---" * 6 + "|")
         for name in names:
             run = json.loads((RUNS / name / "infobridge-0" / "run.json").read_text(encoding="utf-8"))
             modalities = list(run["modalities"])

@@ -1,4 +1,6 @@
-"""Train every method on three real data sets, same seeds and epochs, and print a table: `python -m benchmarks.real_data`.
+"""Train every method on three real data sets, with the same seeds and epochs, and print tables.
+
+    python -m benchmarks.real_data
 
 The data is found through INFOBRIDGE_DATA (default ../shared/data). Finished runs are not run again.
 """
@@ -13,20 +15,19 @@ from pathlib import Path
 
 DATA = Path(os.environ.get("INFOBRIDGE_DATA", "../shared/data"))
 METHODS = ("unimodal", "joint", "infobridge")
-SETS: dict[str, tuple[str, ...]] = {
-    "grid_colour": ("--modalities", "audio", "video", "--epochs", "25", "--video.frames", "6", "--video.size", "64")
-    + ("--video.encoder.frames", "stack"),
-    "openclipart": ("--modalities", "image", "text", "--epochs", "20", "--image.size", "64", "--image.fit", "pad"),
-    "her2st": ("--modalities", "pathology", "genomics", "--epochs", "20", "--pathology.size", "64")
-    + ("--dataset.group", "section"),
+SETS = {
+    "grid_colour": "--modalities audio video --epochs 25 --video.frames 6 --video.size 64 --video.encoder.frames stack",
+    "openclipart": "--modalities image text --epochs 20 --image.size 64 --image.fit pad",
+    "her2st": "--modalities pathology genomics --epochs 20 --pathology.size 64 --dataset.group section",
 }
+"""Options of each set's trainings."""
 
 
 def command(name: str, method: str, seed: int, out: Path) -> list[str]:
     """Arguments of one training."""
     table = DATA / name / "table.csv"
     common = ("--dataset", "table", "--dataset.path", str(table), "--method", method, "--seed", str(seed))
-    return ["-m", "training.fit", *common, "--out", str(out), *SETS[name]]
+    return ["-m", "training.fit", *common, "--out", str(out), *SETS[name].split()]
 
 
 def measure(name: str, method: str, seed: int, folder: Path) -> dict[str, float]:
@@ -37,7 +38,7 @@ def measure(name: str, method: str, seed: int, folder: Path) -> dict[str, float]
         print(f"$ python {' '.join(arguments)} --overwrite", flush=True)
         subprocess.run([sys.executable, *arguments, "--overwrite"], check=True, stdout=subprocess.DEVNULL)
     found = json.loads((out / "run.json").read_text(encoding="utf-8"))["metrics"]["test"]
-    return {"fused": found["accuracy"], "macro-F1": found["macro_f1"]} | found["modality_accuracy"]
+    return {"fused": found["accuracy"], "macro-F1": found["macro_f1"], **found["modality_accuracy"]}
 
 
 def main() -> None:
