@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -96,8 +97,9 @@ def _keep(found: Iterator[Array], path: Path, count: int) -> Sequence[Array]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob("*.part"):
-            if time.time() - left.stat().st_mtime > ABANDONED:
-                left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process may rename it in this moment
+                if time.time() - left.stat().st_mtime > ABANDONED:
+                    left.unlink()
         aside = path.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}.part")
         try:
             if _write(found, aside, count) < count:
