@@ -101,12 +101,14 @@ def evenly(count: int, frames: int) -> Array:
 
 
 def write_mp4(frames: list[Array], rate: int) -> bytes:
-    """Encode `(height, width, 3)` uint8 frames as an H.264 MP4 of `rate` frames per second."""
+    """Encode `(height, width, 3)` uint8 frames as an H.264 MP4 of `rate` frames per second; same frames, same bytes."""
     buffer = io.BytesIO()
     with av.open(buffer, mode="w", format="mp4") as clip:
-        stream = clip.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        # one thread and no lookahead: with either, the same frames give other bytes now and then
+        options = {"crf": "18", "preset": "veryfast", "tune": "zerolatency"}
+        stream = clip.add_stream("libx264", rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt, stream.thread_count = "yuv420p", 1
         for frame in frames:
             clip.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         clip.mux(stream.encode(None))

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from bundle.modalities.video import write_mp4
 from training.datasets._demo_truth import Truth
 
 Generator = np.random.Generator
@@ -76,13 +76,7 @@ def _video(folder: Path, number: int, truth: Truth, generator: Generator) -> dic
     start, speed = generator.uniform(0, 1), generator.uniform(-0.1, 0.1)
     frames = [_drawing(truth, generator, float(np.clip(start + speed * step, 0, 1))) for step in range(4)]
     path = Path("video") / f"{number:04}.mp4"
-    with av.open(folder / path, mode="w", format="mp4") as clip:
-        # one thread and no lookahead: with either, the same frames give other bytes now and then
-        stream = clip.add_stream("libx264", rate=4, options={"crf": "18", "preset": "veryfast", "tune": "zerolatency"})
-        stream.width, stream.height, stream.pix_fmt, stream.thread_count = SIDE, SIDE, "yuv420p", 1
-        for frame in frames:
-            clip.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        clip.mux(stream.encode(None))
+    (folder / path).write_bytes(write_mp4(frames, rate=4))
     return {"video": path}
 
 
