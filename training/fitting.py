@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from transformers import AutoTokenizer
 
 from bundle.errors import InvalidInput
 from bundle.modalities import Array, Audio, Genomics, Image, Modality, Pathology, Text, Video
@@ -14,7 +13,7 @@ from bundle.modalities.sound import read_sound
 from training.config import Config
 from training.errors import ConfigError, DataError
 from training.pairs import Pairs, Source, payload
-from training.pretrained import load_pretrained
+from training.pretrained import load_tokenizer
 from training.tokenizer import train_tokenizer
 
 MEASURED = 512
@@ -80,18 +79,7 @@ def _fit_text(config: Config, training: Sequence[Source]) -> Text:
     options = config.text
     pretrained = getattr(options.encoder_options, "pretrained", None)
     if pretrained is not None:
-        loaded = load_pretrained(AutoTokenizer, pretrained)
-        if getattr(loaded, "backend_tokenizer", None) is None:
-            raise ConfigError(f"{pretrained!r} has no fast tokenizer (tokenizer.json)")
-        padding = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
-        if padding is None:
-            raise ConfigError(f"{pretrained!r}: expected a tokenizer with a padding token, found none")
-        if options.max_length > loaded.model_max_length:
-            raise ConfigError(
-                f"text.max_length must be at most {loaded.model_max_length}, the length that {pretrained!r} was made "
-                f"for, not {options.max_length}"
-            )
-        return Text(loaded.backend_tokenizer.to_str(), options.max_length, int(padding))
+        return load_tokenizer(pretrained, options.max_length)
     return Text(train_tokenizer(list(_texts(training)), options.vocabulary), options.max_length, pad_id=0)
 
 

@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
+from bundle.modalities import Text
 from training.errors import ConfigError
 
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+"""One of these a tokenizer comes from; without any, the library would make one that knows no word."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 EXPECTED = (
     "expected a folder in the transformers format (config.json, model.safetensors, and tokenizer.json for text), or a "
@@ -25,18 +29,41 @@ def load_pretrained(loader: Any, name: str) -> Any:
     Raises:
         ConfigError: neither a usable folder nor reachable on the hub.
     """
-    if not Path(name).is_dir() and not HUB_ID.fullmatch(name):
+    is_folder = bool(name) and Path(name).is_dir()
+    if not is_folder and not HUB_ID.fullmatch(name):
         raise ConfigError(f"pretrained: found no folder {name!r}; {EXPECTED}")
     try:
         return _load(loader, name)
     except Exception as error:  # transformers raises many types, from OSError to KeyError
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        kind = "the folder" if Path(name).is_dir() else "the hub id or folder"
+        kind = "the folder" if is_folder else "the hub id or folder"
         raise ConfigError(f"pretrained: {kind} {name!r} gives no {loader.__name__} ({first}); {EXPECTED}") from None
+
+
+def load_tokenizer(name: str, max_length: int) -> Text:
+    """The text preprocessing that belongs to a pretrained model, with its own tokenizer.json.
+
+    Raises:
+        ConfigError: as `load_pretrained`, or a tokenizer that cannot be written as tokenizer.json, pad, or go so far.
+    """
+    if name and Path(name).is_dir() and not any(list(Path(name).glob(pattern)) for pattern in VOCABULARIES):
+        raise ConfigError(f"pretrained: the folder {name!r} holds no tokenizer.json; {EXPECTED}")
+    loaded = load_pretrained(AutoTokenizer, name)
+    if getattr(loaded, "backend_tokenizer", None) is None:
+        raise ConfigError(f"pretrained: {name!r} has no fast tokenizer; expected one with tokenizer.json")
+    padding = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
+    if padding is None:
+        raise ConfigError(f"pretrained: {name!r} has a tokenizer without a padding token, expected one with")
+    if max_length > loaded.model_max_length:
+        raise ConfigError(
+            f"text.max_length must be at most {loaded.model_max_length}, which {name!r} was made for, not {max_length}"
+        )
+    return Text(loaded.backend_tokenizer.to_str(), max_length, int(padding))
 
 
 def _load(loader: Any, name: str) -> Any:
     """As `from_pretrained`, but weights that are not there are an error, not random numbers and a warning."""
+    logging.disable_progress_bar()  # of reading; downloads keep theirs
     if not issubclass(loader, PreTrainedModel) and loader is not AutoModel:
         return loader.from_pretrained(name)
     stored = PreTrainedConfig.get_config_dict(name)[0].get("model_type")

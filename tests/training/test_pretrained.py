@@ -1,0 +1,190 @@
+"""Pretrained networks: saved in the transformers format, fine-tuned, and rebuilt without their folder."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    ResNetConfig,
+    ResNetModel,
+)
+from transformers.utils import logging
+
+from bundle.modalities import Image, Text
+from tests.training.conftest import Refused
+from training.checkpoint import read
+from training.encoders.resnet import ResNet
+from training.encoders.transformer import Transformer
+from training.errors import ConfigError
+from training.fit import main
+from training.tokenizer import train_tokenizer
+
+TEXTS = ["the cat of number and", "the dog is old and small", "an owl of another number"]
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+def save_tokenizer(folder: Path, **special: object) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(train_tokenizer(TEXTS, 70))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", **special).save_pretrained(folder)
+    return tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    logging.disable_progress_bar()
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    folder = tmp_path / "bert"
+    tokenizer = save_tokenizer(folder, pad_token="[PAD]")
+    config = BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=24, **SIZES)
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def resnet(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic")
+    ResNetModel(config).save_pretrained(tmp_path / "resnet")
+    return tmp_path / "resnet"
+
+
+def text_of(folder: Path, max_length: int = 12) -> Text:
+    return Text((folder / "tokenizer.json").read_text("utf-8"), max_length)
+
+
+def test_a_pretrained_text_model_is_taken_with_its_weights(bert: Path) -> None:
+    text = text_of(bert)
+    encoder = Transformer(text, Transformer.Options(str(bert), pool="first")).eval()
+    ids = torch.from_numpy(text.decode("the old cat"))[None]
+    expected = BertModel.from_pretrained(bert).eval()(ids).last_hidden_state[:, 0]
+    assert encoder.width == 16 and torch.allclose(encoder(ids), expected, atol=1e-6)
+
+
+def test_pretrained_pictures_are_taken_with_their_weights(resnet: Path) -> None:
+    encoder = ResNet(Image(32), ResNet.Options(pretrained=str(resnet))).eval()
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = ResNetModel.from_pretrained(resnet).eval()(encoder.pixels(pictures)).pooler_output.flatten(1)
+    assert encoder.width == 12 and torch.allclose(encoder(pictures), expected, atol=1e-6)
+
+
+def test_one_channel_takes_the_sum_of_the_first_kernel_over_colours(resnet: Path) -> None:
+    colour = ResNet(Image(32), ResNet.Options(pretrained=str(resnet))).eval()
+    grey = ResNet(Image(32, channels=1), ResNet.Options(pretrained=str(resnet))).eval()
+    kernel, summed = (encoder.network.embedder.embedder.convolution.weight for encoder in (colour, grey))
+    assert torch.equal(summed, kernel.sum(dim=1, keepdim=True))
+    plane = torch.randn(2, 1, 32, 32)
+    assert torch.allclose(grey(plane), colour(plane.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_a_run_needs_its_pretrained_folders_no_more(
+    modality: str, bert: Path, resnet: Path, table: Path, tmp_path: Path, decoded: Path
+) -> None:
+    options = ["--dataset", "table", "--dataset.path", table, "--out", tmp_path / "run", "--cache", decoded]
+    options += ["--method", "infobridge", "--epochs", "1", "--batch-size", "8", "--device", "cpu", "--image.size", "16"]
+    options += ["--audio.rate", "2000", "--audio.window", "64", "--audio.hop", "64", "--audio.bins", "16"]
+    options += ["--modalities", modality, "text", "--text.encoder.pretrained", bert, "--text.max-length", "12"]
+    options += [f"--{modality}.encoder", "resnet", f"--{modality}.encoder.pretrained", resnet]
+    assert main([str(option) for option in options]) == 0
+    own = json.loads((bert / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    assert json.loads((tmp_path / "run" / "tokenizer.json").read_text("utf-8"))["model"]["vocab"] == own
+    before = read(tmp_path / "run").model()
+    shutil.rmtree(bert)
+    shutil.rmtree(resnet)
+    checkpoint = read(tmp_path / "run")
+    model = checkpoint.model()
+    text, other = checkpoint.modalities["text"], checkpoint.modalities[modality]
+    generator = np.random.default_rng(0)
+    inputs = {
+        name: torch.from_numpy(found.stack([found.normalise(found.decode(found.example(generator)))]))
+        for name, found in (("text", text), (modality, other))
+    }
+    assert torch.equal(model(inputs).logits, before(inputs).logits)
+    trained = model.encoders["text"].network.state_dict()  # type: ignore[union-attr]
+    assert trained and set(checkpoint.architectures) == {"text", modality}
+
+
+def test_any_text_model_of_the_library_may_be_named(tmp_path: Path) -> None:
+    folder = tmp_path / "distilbert"
+    tokenizer = save_tokenizer(folder, pad_token="[PAD]")
+    config = DistilBertConfig(vocab_size=tokenizer.get_vocab_size(), dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    DistilBertModel(config).save_pretrained(folder)
+    first = Transformer(text_of(folder), Transformer.Options(str(folder))).eval()
+    again = Transformer(text_of(folder), Transformer.Options(str(folder)), json.loads(json.dumps(first.architecture())))
+    again.load_state_dict(first.state_dict())
+    ids = torch.from_numpy(text_of(folder).decode("an old owl"))[None]
+    assert torch.equal(again.eval()(ids), first(ids))
+
+
+def test_a_text_longer_than_the_model_is_refused(bert: Path) -> None:
+    with pytest.raises(ConfigError, match=r"text\.max_length 25 exceeds the model's 24 positions"):
+        Transformer(text_of(bert, 25), Transformer.Options(str(bert)))
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(bert: Path) -> None:
+    larger = Text(train_tokenizer(["every letter abcdefghijklmnopqrstuvwxyz " + " ".join(TEXTS)], 500), 12)
+    with pytest.raises(ConfigError, match="the tokenizer has more tokens than the pretrained model"):
+        Transformer(larger, Transformer.Options(str(bert)))
+
+
+def test_a_tokenizer_without_padding_is_refused(refused: Refused, table: Path, bert: Path) -> None:
+    (bert / "tokenizer_config.json").unlink()
+    save_tokenizer(bert)
+    (line,) = refused(table, "--text.encoder.pretrained", bert)
+    assert line == f"pretrained: {str(bert)!r} has a tokenizer without a padding token, expected one with"
+
+
+@pytest.mark.parametrize("absent", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_folder_without_one_of_its_files_is_refused(absent: str, refused: Refused, table: Path, bert: Path) -> None:
+    (bert / absent).unlink()
+    (line,) = refused(table, "--text.encoder.pretrained", bert)
+    assert line.startswith("pretrained: the folder ") and "without the option, training starts from random" in line
+
+
+def test_a_text_longer_than_the_tokenizer_was_made_for_is_refused(refused: Refused, table: Path, bert: Path) -> None:
+    save_tokenizer(bert, pad_token="[PAD]", model_max_length=7)
+    (line,) = refused(table, "--text.encoder.pretrained", bert)
+    assert line == f"text.max_length must be at most 7, which {str(bert)!r} was made for, not 8"
+
+
+def test_a_model_of_another_kind_is_refused(bert: Path) -> None:
+    with pytest.raises(ConfigError, match="it holds a model of type 'bert', expected 'resnet'"):
+        ResNet(Image(32), ResNet.Options(pretrained=str(bert)))
+
+
+def test_weights_that_are_not_there_are_not_made_up(resnet: Path) -> None:
+    deeper = json.loads((resnet / "config.json").read_text("utf-8")) | {"depths": [2, 1]}
+    (resnet / "config.json").write_text(json.dumps(deeper), "utf-8")
+    with pytest.raises(ConfigError, match="its weights lack encoder"):
+        ResNet(Image(32), ResNet.Options(pretrained=str(resnet)))
+
+
+def test_damaged_weights_are_refused(resnet: Path) -> None:
+    weights = resnet / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match="gives no ResNetModel"):
+        ResNet(Image(32), ResNet.Options(pretrained=str(resnet)))
+
+
+def test_the_library_is_asked_only_for_what_may_be_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked for a path")
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", refuse)
+    for name in ("/absent", "./absent", "a/b/c", "../absent", "absent folder", "~/absent", ""):
+        with pytest.raises(ConfigError, match="pretrained: found no folder"):
+            ResNet(Image(32), ResNet.Options(pretrained=name))
