@@ -22,8 +22,8 @@ from training.datasets._demo_truth import CLASSES, truth_of
 from training.datasets.demo import LEAST, Demo
 from training.errors import ConfigError
 from training.fit import fit
-from training.fitting import train_tokenizer
 from training.methods.unimodal import Unimodal
+from training.tokenizer import train_tokenizer
 
 SIX = tuple(MODALITIES)
 Row = dict[str, str]
@@ -76,7 +76,7 @@ def test_all_six_modalities_decode_from_the_files(table: Path) -> None:
 
 def test_clips_are_h264_in_mp4(table: Path) -> None:
     for row in rows(table)[:5]:
-        with av.open(io.BytesIO((table.parent / row["video"]).read_bytes())) as clip:
+        with av.open(io.BytesIO((table.parent / row["video"]).read_bytes()), mode="r") as clip:
             assert "mp4" in clip.format.name
             assert clip.streams.video[0].codec_context.name == "h264"
             assert len(list(clip.decode(video=0))) > 1
