@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 
 from tests.training.conftest import Fit
-from tests.training.tables import Row, changed, write_csv
+from tests.training.tables import QUICK, Row, changed, write_csv
 from training import checkpoint, loop, state
 from training.checkpoint import read
+from training.fit import main
 
 METHODS = {
     "joint": ("joint",),
@@ -65,13 +67,30 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
     return {name: value}
 
 
+@pytest.fixture(scope="module")
+def whole(media: list[Row], decoded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An uninterrupted run of each method."""
+    folder = tmp_path_factory.mktemp("whole")
+    table = write_csv(folder / "table.csv", media)
+    for name, method in METHODS.items():
+        AcceleratorState._reset_state(reset_partial_state=True)
+        options = ("--dataset", "table", "--dataset.path", table, "--out", folder / name, "--cache", decoded)
+        assert main([*map(str, options), *QUICK, "--method", *method, *OPTIONS]) == 0
+    return {name: folder / name for name in METHODS}
+
+
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_a_training_killed_within_an_epoch_goes_on_exactly(
-    method: str, epochs: int, fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str,
+    epochs: int,
+    fit: Fit,
+    table: Path,
+    tmp_path: Path,
+    whole: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = ("--method", *METHODS[method], *OPTIONS)
-    assert fit(table, *options, out=tmp_path / "whole") == 0
     steps = 3 * epochs + 2  # three batches an epoch
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(steps, torch.optim.AdamW.step, before=False))
@@ -79,15 +98,14 @@ def test_a_training_killed_within_an_epoch_goes_on_exactly(
     assert not (tmp_path / "run" / "run.json").exists()
     assert len(json.loads((tmp_path / "run" / "history.json").read_text("utf-8"))) == epochs
     assert fit(table, "--resume") == 0
-    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    assert_same_runs(whole[method], tmp_path / "run")
 
 
 @pytest.mark.parametrize("moment", ["tensors", "json", "weights", "history"])
 def test_a_training_killed_while_it_saves_goes_on_exactly(
-    moment: str, fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moment: str, fit: Fit, table: Path, tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("--method", *METHODS["bridge"], *OPTIONS)
-    assert fit(table, *options, out=tmp_path / "whole") == 0
     with monkeypatch.context() as patched, pytest.raises(Killed):
         if moment == "tensors":  # after the tensors of the second epoch, before the JSON that names them
             patched.setattr("training.state.save_file", kill_on_call(2, save_file, before=False))
@@ -99,7 +117,7 @@ def test_a_training_killed_while_it_saves_goes_on_exactly(
             patched.setattr(loop.Loop, "_save", kill_on_call(2, loop.Loop._save, before=True))
         fit(table, *options)
     assert fit(table, "--resume") == 0
-    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    assert_same_runs(whole["bridge"], tmp_path / "run")
     assert len(list((tmp_path / "run").glob("state-*"))) == 1, "what a kill left behind is gone"
 
 
@@ -118,28 +136,31 @@ def kill_on_call_for(name: str, number: int) -> Callable[..., None]:
 
 
 def test_a_training_killed_before_run_json_only_measures_again(
-    fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fit: Fit, table: Path, tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("--method", "joint", *OPTIONS)
-    assert fit(table, *options, out=tmp_path / "whole") == 0
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(checkpoint, "finish", kill_on_call(1, checkpoint.finish, before=True))
         fit(table, *options)
     assert fit(table, "--resume") == 0
-    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    assert_same_runs(whole["joint"], tmp_path / "run")
 
 
 def test_a_training_killed_in_its_first_epoch_starts_over(
-    fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fit: Fit,
+    table: Path,
+    tmp_path: Path,
+    whole: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ("--method", "joint", *OPTIONS)
-    assert fit(table, *options, out=tmp_path / "whole") == 0
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(1, torch.optim.AdamW.step, before=False))
         fit(table, *options)
     assert fit(table, "--resume") == 0
     assert "Resuming before the first epoch" in capsys.readouterr().err
-    assert_same_runs(tmp_path / "whole", tmp_path / "run")
+    assert_same_runs(whole["joint"], tmp_path / "run")
 
 
 @pytest.fixture
