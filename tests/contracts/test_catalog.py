@@ -24,6 +24,7 @@ from training.dataset import Dataset
 from training.encoder import Encoder
 from training.encoders.convolutional import Convolutional
 from training.encoders.snn import SelfNormalising
+from training.evaluate import encode
 from training.loop import build_parts
 from training.method import Method, Run
 
@@ -115,9 +116,10 @@ def test_a_method_trains_two_steps_and_names_its_finite_terms(name: str, count: 
     model, method = build_parts(config, modalities, 3)
     optimizer = torch.optim.SGD([*model.parameters(), *method.trained()], 0.01)
     accelerator = Accelerator(cpu=True)
-    method.epoch_start(Run(0, 1, model, optimizer))
+    data = list(batches(modalities, 3))
+    method.epoch_start(Run(0, 1, model, optimizer, lambda split: encode(model, data, accelerator)))
     before = {key: weight.clone() for key, weight in model.state_dict().items()}
-    for batch in batches(modalities, 3):
+    for batch in data:
         output: Output = model.train()(batch.inputs)
         terms: dict[str, Tensor] = method.train()(output, batch)
         assert terms and all(isinstance(term, str) and term for term in terms)
