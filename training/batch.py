@@ -34,4 +34,5 @@ class Output:
     features: dict[str, Tensor]
     """By modality, `(batch, width)`: the encoders' representations z."""
     shares: dict[str, Tensor]
-    """By modality, `(batch, classes)`: its part of the logits, which is also its own prediction."""
+    """By modality, `(batch, classes)`: its part of the logits. With the fusions `concat` and `sum` it depends on that
+    modality alone and is its own prediction."""

@@ -43,6 +43,37 @@ class Scores:
     """By modality, `(samples, classes)`."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Every sample's features on one split, in the split's order, on the CPU."""
+
+    labels: torch.Tensor
+    """`(samples,)`."""
+    samples: torch.Tensor
+    """`(samples,)` a number for each sample of the dataset."""
+    features: dict[str, torch.Tensor]
+    """By modality, `(samples, width)` float32."""
+
+
+@torch.no_grad()
+def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Encoded:
+    """Features in evaluation mode; the model's modes and the global random state are left as they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    parts: list[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = []
+    with torch.random.fork_rng(devices=[]):  # a loader draws from the global generator when its iteration starts
+        for batch in loader:
+            moved = batch.to(accelerator.device)
+            out: Output = model(moved.inputs)
+            features = {name: values.float().cpu() for name, values in out.features.items()}
+            parts.append((moved.labels.cpu(), moved.samples.cpu(), features))
+    for module, mode in modes:
+        module.training = mode
+    labels, samples, found = zip(*parts, strict=True)
+    joined = {name: torch.cat([features[name] for features in found]) for name in found[0]}
+    return Encoded(torch.cat(labels), torch.cat(samples), joined)
+
+
 @torch.no_grad()
 def collect(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
     """Run the model in evaluation mode over a split, over all processes."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -17,7 +17,7 @@ from training import catalog, checkpoint, state
 from training.batch import Batch, Output
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
-from training.evaluate import Evaluation, collect, evaluate
+from training.evaluate import Encoded, Evaluation, collect, encode, evaluate
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
@@ -69,6 +69,7 @@ class Loop:
         self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
         self.optimizer = self._build_optimizer()
         loader, self.set_epoch = training_loader(config, prepared)
+        self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val")
         self.test = evaluation_loader(config, prepared, "test")
         self.wrapped: nn.Module
@@ -109,7 +110,9 @@ class Loop:
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.method.epoch_start(Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer))
+        self.method.epoch_start(
+            Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
+        )
         self.wrapped.train()
         self.method.train()
         sums: dict[str, torch.Tensor] = {}
@@ -149,6 +152,9 @@ class Loop:
         own = ", ".join(f"{name} {value:.2f}" for name, value in found.modality_accuracy.items())
         more = "".join(f", {name} {value:.2f}" for name, value in diagnostics.items() if name == "information")
         return f"loss {sum(losses.values()):.3f}, val {found.accuracy:.3f} ({own}){more}"
+
+    def _features(self, split: Literal["train", "val"]) -> Encoded:
+        return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)
 
     def _measure(self, loader: Any) -> Evaluation:
         return evaluate(collect(self.model, loader, self.accelerator))

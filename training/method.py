@@ -1,15 +1,15 @@
 """The seam that keeps a training method one file: its hooks, and what it may know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.batch import Batch, Output
-from training.evaluate import Evaluation
+from training.evaluate import Encoded, Evaluation
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Run:
     epochs: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    features: Callable[[Literal["train", "val"]], Encoded]
+    """All features of a split, without augmentation, from the model as it is when called."""
 
 
 class Method(nn.Module):

@@ -19,13 +19,16 @@ import training
 from bundle.modalities import MODALITIES, Genomics, Image
 from training import catalog
 from training.batch import Batch, Output
+from training.condition import Condition
 from training.config import Config, GenomicsOptions, ImageOptions, PathologyOptions
 from training.dataset import Dataset
 from training.encoder import Encoder
 from training.encoders.convolutional import Convolutional
 from training.encoders.snn import SelfNormalising
+from training.evaluate import encode
 from training.loop import build_parts
-from training.method import Method, Run
+from training.memory import Memory
+from training.method import Method, Run, Setting
 
 EVERY = [(kind, name) for kind in get_args(catalog.Kind) for name in catalog.names(kind)]
 WORDS = 3
@@ -61,7 +64,10 @@ def test_its_options_are_a_frozen_dataclass_with_a_docstring_for_each_field(kind
     assert [entry.name for entry in fields(options) if len(documented.get(entry.name, "")) < 4] == []
 
 
-@pytest.mark.parametrize(("kind", "base"), [("methods", Method), ("encoders", Encoder), ("datasets", Dataset)])
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [("methods", Method), ("encoders", Encoder), ("datasets", Dataset), ("conditions", Condition)],
+)
 def test_classes_derive_from_the_class_of_their_kind(kind: catalog.Kind, base: type) -> None:
     assert all(issubclass(catalog.load(kind, name), base) for name in catalog.names(kind))
 
@@ -115,9 +121,10 @@ def test_a_method_trains_two_steps_and_names_its_finite_terms(name: str, count: 
     model, method = build_parts(config, modalities, 3)
     optimizer = torch.optim.SGD([*model.parameters(), *method.trained()], 0.01)
     accelerator = Accelerator(cpu=True)
-    method.epoch_start(Run(0, 1, model, optimizer))
+    data = list(batches(modalities, 3))
+    method.epoch_start(Run(0, 1, model, optimizer, lambda split: encode(model, data, accelerator)))
     before = {key: weight.clone() for key, weight in model.state_dict().items()}
-    for batch in batches(modalities, 3):
+    for batch in data:
         output: Output = model.train()(batch.inputs)
         terms: dict[str, Tensor] = method.train()(output, batch)
         assert terms and all(isinstance(term, str) and term for term in terms)
@@ -139,8 +146,12 @@ def test_a_fusion_gives_every_modality_its_share(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalog.names("conditions"))
 def test_a_condition_gives_every_sample_one_of_its_contexts(name: str) -> None:
-    condition = catalog.load("conditions", name)(3)
-    contexts = condition.contexts(Batch({}, torch.tensor([0, 2, 1]), torch.arange(3), torch.arange(3)))
+    kind = catalog.load("conditions", name)
+    condition = kind(Setting({"image": 4, "text": 2}, 3, 0, 0.1), kind.Options())
+    features = {"image": torch.randn(3, 4), "text": torch.randn(3, 2)}
+    projections = {key: torch.randn(3, 5) for key in features}
+    batch = Batch({}, torch.tensor([0, 2, 1]), torch.arange(3), torch.arange(3))
+    contexts = condition.contexts(batch, features, projections, Memory(6, 5, list(features)))
     assert contexts.shape == (3,) and contexts.dtype == torch.int64
     assert 0 <= int(contexts.min()) <= int(contexts.max()) < condition.count
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bundle.modalities import Genomics
 from training import catalog
 from training.batch import Batch, Output
-from training.conditions.semantic import Semantic
 from training.critics import Critic, MultilayerPerceptron
 from training.encoders.snn import SelfNormalising
 from training.errors import ConfigError
@@ -465,8 +464,6 @@ def test_the_prediction_never_sees_the_label_or_the_context() -> None:
     assert not {id(parameter) for parameter in model.parameters()} & {
         id(parameter) for parameter in method.parameters()
     }
-    assert torch.equal(Semantic(CLASSES).contexts(batch), batch.labels)
-    assert Semantic(CLASSES).count == CLASSES
 
 
 @FORMS
@@ -594,6 +591,7 @@ def test_the_catalogue_finds_it_and_its_defaults_are_the_papers() -> None:
         ("memory", 0),
         ("dimensions", 0),
         ("critic_steps", 0),
+        ("clusters", 0),
         ("alpha", -0.1),
         ("alpha", float("nan")),
         ("temperature", 0.0),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training import catalog
 from training.batch import Batch, Output
+from training.condition import condition
 from training.critics import Cosine, Critic, MultilayerPerceptron, Pair
 from training.errors import ConfigError
 from training.information import (
@@ -23,7 +23,7 @@ from training.information import (
     scale_gradient,
 )
 from training.memory import Memory, Negatives, draw
-from training.method import Method, Setting
+from training.method import Method, Run, Setting
 
 
 class InfoBridge(Method):
@@ -38,20 +38,25 @@ class InfoBridge(Method):
         """The paper's values where it gives them."""
 
         alpha: float = 0.1
-        """α of Eq. 10: weight of the information gradient on the encoders."""
+        """α of Eq. 10: weight of the information gradient on the encoders. At 0, the paper's "w/o CMI objective"
+        (Table 2), this is joint training."""
         negatives_per_pair: int = 5
         """N0: false pairs for each true pair."""
         memory: int = 1024
         """Past projections kept to draw false pairs from."""
         context: str = "semantic"
-        """The context T."""
+        """The context T: semantic, the class; constant, the paper's "w/o context prior" (Table 2); cluster, with 5 its
+        "w/o semantic"; or retrieval (with cluster, Table 3)."""
+        clusters: int = 5
+        """k of the context cluster, recomputed as each epoch starts; the paper has 5 and 10."""
         negatives: Negatives = "same_context"
         """Whether false pairs share T, or come from any context. Then an anchor z1 and its T face any z2, whose target
         I(z1, T; z2) = I(z2; T) + I(z1; z2 | T) the critic can win from T alone; anchors of both sides face one
         critic, so the target is the divergence of p(z1, z2, T) from the even mixture of p(z1, T) p(z2) and
         p(z1) p(z2, T), at most the mean of I(z1, T; z2) and I(z1; z2, T)."""
         margin: bool = True
-        """Keep the margin γ = log(1 / N0) inside the critic's logit; without it independent features are repelled."""
+        """Keep the margin γ = log(1 / N0) inside the critic's logit; without it, the paper's "w/o protective margin"
+        (Table 2), independent features are repelled."""
         critic: Literal["cosine", "mlp"] = "cosine"
         """Form of the critic."""
         dimensions: int = 128
@@ -67,7 +72,7 @@ class InfoBridge(Method):
 
         def __post_init__(self) -> None:
             """Refuse impossible values at construction."""
-            for name in ("negatives_per_pair", "memory", "dimensions", "critic_steps"):
+            for name in ("negatives_per_pair", "memory", "dimensions", "critic_steps", "clusters"):
                 if getattr(self, name) < 1:
                     raise ConfigError(f"method.{name} must be at least 1, not {getattr(self, name)}")
             if not self.alpha >= 0 or not self.temperature > 0 or not self.critic_learning_rate > 0:
@@ -81,7 +86,7 @@ class InfoBridge(Method):
         if len(names) < 2:
             raise ConfigError(f"infobridge needs two or more modalities, it got {', '.join(names) or 'none'}")
         self.pairs: list[Pair] = list(itertools.combinations(names, 2))
-        self.condition = catalog.load("conditions", options.context)(setting.classes)
+        self.condition = condition(options.context, setting, options)
         self.generator = torch.Generator().manual_seed(setting.seed + 1)
         with torch.random.fork_rng(devices=[]):  # the critic's initial weights must not shift anyone else's numbers
             torch.default_generator.manual_seed(setting.seed + 2)  # torch.manual_seed would seed every accelerator too
@@ -123,16 +128,21 @@ class InfoBridge(Method):
 
         Args:
             features: by modality, `(batch, width)`.
-            batch: for contexts, samples and groups.
+            batch: for labels, samples and groups.
             remember: put this batch into the memory first.
         """
-        contexts = self.condition.contexts(batch)
         with torch.autocast(batch.labels.device.type, enabled=False):
             projections = {name: self.critic.project(name, values.float()) for name, values in features.items()}
+            with torch.no_grad():
+                contexts = self.condition.contexts(batch, features, projections, self.memory)
             if remember:
                 self.memory.push(projections, contexts, batch.samples, batch.groups)
             allowed = self.memory.candidates(contexts, batch.samples, batch.groups, self.options.negatives)
             return torch.stack([self._pair(pair, projections, contexts, allowed) for pair in self.pairs]).mean()
+
+    def epoch_start(self, run: Run) -> None:
+        """Let the context learn from the training split."""
+        self.condition.epoch_start(run)
 
     def _pair(self, pair: Pair, projections: dict[str, Tensor], contexts: Tensor, allowed: Tensor) -> Tensor:
         first, second = pair
