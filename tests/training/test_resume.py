@@ -19,6 +19,7 @@ METHODS = {
     "joint": ("joint",),
     "bridge": ("infobridge", "--method.memory", "32"),
     "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
+    "infonce": ("infonce", "--method.memory", "32"),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 
