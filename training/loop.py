@@ -120,6 +120,7 @@ class Loop:
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
             self.method.backward(terms, self.accelerator)
+            self.method.gradients(self.model)
             self.optimizer.step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from training.batch import Batch, Output
 from training.evaluate import Evaluation
+from training.model import Classifier
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class Method(nn.Module):
     def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
         """Compute gradients; by default of the sum of the terms."""
         accelerator.backward(sum(terms.values()))
+
+    def gradients(self, model: Classifier) -> None:
+        """Called between the backward pass and the optimiser's step: may change the gradients."""
 
     def epoch_start(self, run: Run) -> None:
         """Called before each epoch."""

@@ -20,6 +20,7 @@ METHODS = {
     "bridge": ("infobridge", "--method.memory", "32"),
     "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
     "infonce": ("infonce", "--method.memory", "32"),
+    "modulated gradients": ("ogm_ge",),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 

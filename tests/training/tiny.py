@@ -63,13 +63,14 @@ def optimiser(model: nn.Module, method: Method) -> torch.optim.Optimizer:
 
 
 def gradients(model: Classifier, method: Method, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
-    """As the loop does up to the optimiser's step; returns the terms of the loss."""
+    """What the loop does up to the optimiser's step; returns the terms of the loss."""
     model.train()
     method.train()
     terms: dict[str, Tensor] = method(model(batch.inputs), batch)
     model.zero_grad()
     method.zero_grad()
     method.backward(terms, accelerator)
+    method.gradients(model)
     return terms
 
 
@@ -135,4 +136,5 @@ def assert_disturbs_nothing(make: Callable[[], Method], model: Classifier, batch
     method = make()
     assert torch.equal(before, torch.get_rng_state())
     method.backward(method(model(batch.inputs), batch), Accelerator(cpu=True))
+    method.gradients(model)
     assert torch.equal(before, torch.get_rng_state())
