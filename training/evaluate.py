@@ -59,6 +59,29 @@ def collect(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator)
     return Scores(labels, samples, logits, dict(zip(names, shares, strict=True)))
 
 
+@torch.no_grad()
+def encode(
+    model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Features by modality, `(samples, width)` in float32, and labels `(samples,)` of a split, over all processes.
+
+    The model is in evaluation mode meanwhile, and then again as it was.
+    """
+    before = model.training
+    model.eval()
+    gathered: list[tuple[torch.Tensor, ...]] = []
+    names: list[str] = []
+    for batch in loader:
+        moved = batch.to(accelerator.device)
+        out: Output = model(moved.inputs)
+        names = list(out.features)
+        parts = (moved.labels, *(values.float() for values in out.features.values()))
+        gathered.append(tuple(accelerator.gather_for_metrics(parts)))
+    model.train(before)
+    labels, *features = (torch.cat(column) for column in zip(*gathered, strict=True))
+    return dict(zip(names, features, strict=True)), labels
+
+
 def evaluate(scores: Scores) -> Evaluation:
     """The figures of a split."""
     predicted = scores.logits.argmax(axis=1)

@@ -17,7 +17,7 @@ from training import catalog, checkpoint, state
 from training.batch import Batch, Output
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
-from training.evaluate import Evaluation, collect, evaluate
+from training.evaluate import Evaluation, collect, encode, evaluate
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
@@ -69,6 +69,7 @@ class Loop:
         self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
         self.optimizer = self._build_optimizer()
         loader, self.set_epoch = training_loader(config, prepared)
+        self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val")
         self.test = evaluation_loader(config, prepared, "test")
         self.wrapped: nn.Module
@@ -109,7 +110,9 @@ class Loop:
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.method.epoch_start(Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer))
+        self.method.epoch_start(
+            Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
+        )
         self.wrapped.train()
         self.method.train()
         sums: dict[str, torch.Tensor] = {}
@@ -153,6 +156,10 @@ class Loop:
 
     def _measure(self, loader: Any) -> Evaluation:
         return evaluate(collect(self.model, loader, self.accelerator))
+
+    def _features(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        with torch.random.fork_rng(devices=[]):  # a loader draws a seed for its workers
+            return encode(self.model, self.plain, self.accelerator)
 
     def _save(self) -> None:
         content = {

@@ -1,6 +1,6 @@
 """The seam that keeps a training method one file: its hooks, and what it may know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,6 +32,9 @@ class Run:
     epochs: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    features: Callable[[], tuple[dict[str, Tensor], Tensor]]
+    """Encodes the training split as it is now, in evaluation mode and without augmentation: by modality
+    `(samples, width)`, and labels `(samples,)`."""
 
 
 class Method(nn.Module):

@@ -13,10 +13,8 @@ from tests.training.tiny import BATCH, CLASSES, THREE, TWO
 from training import catalog
 from training.batch import Batch, Output
 from training.errors import ConfigError
-from training.method import Run
 from training.methods.joint import Joint
 from training.methods.ogm_ge import OGMGE
-from training.model import Classifier
 
 NAMES = pytest.mark.parametrize("names", [TWO, THREE], ids=["two", "three"])
 Variant = Literal["paper", "official-code"]
@@ -40,10 +38,6 @@ def naive(shares: dict[str, Tensor], labels: Tensor, alpha: float) -> dict[str, 
         ratio = scores[name] / min(others) if len(others) == 1 else scores[name] / min(scores.values())
         found[name] = 1 - math.tanh(alpha * max(ratio, 0.0)) if ratio > 1 else 1.0
     return found
-
-
-def run_at(epoch: int, model: Classifier) -> Run:
-    return Run(epoch, 100, model, torch.optim.SGD(model.parameters(), 0.1))
 
 
 def by_name(model: nn.Module) -> dict[str, Tensor]:
@@ -179,7 +173,7 @@ def test_outside_the_window_training_is_joint_bit_for_bit(names: tuple[str, ...]
     method = build(names, first_epoch=2, last_epoch=4)
     assert all(torch.equal(before[name], g) for name, g in modulated_gradients(method, names, batch).items())
     for epoch in range(7):
-        method.epoch_start(run_at(epoch, tiny.classifier(names)))
+        method.epoch_start(tiny.run(epoch, tiny.classifier(names), [batch]))
         after = modulated_gradients(method, names, batch)
         assert all(torch.equal(before[name], after[name]) for name in before) == (epoch not in (2, 3, 4))
         assert bool(method.diagnostics()) == (epoch in (2, 3, 4))

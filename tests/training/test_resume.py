@@ -21,6 +21,7 @@ METHODS = {
     "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
     "infonce": ("infonce", "--method.memory", "32"),
     "modulated gradients": ("ogm_ge",),
+    "prototypes": ("pmr", "--method.momentum", "0.3"),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 

@@ -11,8 +11,9 @@ from bundle.modalities import Genomics, Image, Pathology
 from training.batch import Batch
 from training.encoders.convolutional import Convolutional
 from training.encoders.snn import SelfNormalising
+from training.evaluate import encode
 from training.fusion.concat import Concat
-from training.method import Method, Setting
+from training.method import Method, Run, Setting
 from training.model import Classifier
 
 TWO, THREE = ("image", "pathology"), ("image", "pathology", "genomics")
@@ -54,6 +55,12 @@ def batches(count: int, names: tuple[str, ...]) -> list[Batch]:
         samples = torch.arange(step * BATCH, (step + 1) * BATCH) % 40
         found.append(Batch({name: inputs[name] for name in names}, labels, samples, samples // 2))
     return found
+
+
+def run(epoch: int, model: Classifier, found: list[Batch]) -> Run:
+    """What a method is told when an epoch starts, with these batches as training split."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    return Run(epoch, 100, model, optimizer, lambda: encode(model, found, Accelerator(cpu=True)))
 
 
 def optimiser(model: nn.Module, method: Method) -> torch.optim.Optimizer:
@@ -106,23 +113,27 @@ def cloned(value: Any) -> Any:
 
 
 def assert_resumes(make: Callable[[], Method], names: tuple[str, ...], accelerator: Accelerator) -> None:
-    """Three steps, a saved state, three more; the same from the saved state alone, other weights to begin with."""
+    """An epoch, a saved state, another one; the same from the saved state alone, other weights to begin with."""
     found = batches(6, names)
     model, method = classifier(names), make()
     optimizer = optimiser(model, method)
     torch.manual_seed(4)
+    method.epoch_start(run(0, model, found))
     train(model, method, optimizer, found[:3], accelerator)
     saved = [cloned(part.state_dict()) for part in (model, method, optimizer)]
     random = torch.get_rng_state()
+    method.epoch_start(run(1, model, found))
     expected = train(model, method, optimizer, found[3:], accelerator)
 
     other, resumed = classifier(names, seed=8), make()
     second = optimiser(other, resumed)
+    resumed.epoch_start(run(0, other, found))
     train(other, resumed, second, found[:1], accelerator)
     other.load_state_dict(saved[0])
     resumed.load_state_dict(saved[1])
     second.load_state_dict(saved[2])
     torch.set_rng_state(random)
+    resumed.epoch_start(run(1, other, found))
     again = train(other, resumed, second, found[3:], accelerator)
     assert all(same(*pair) for pair in zip(expected, again, strict=True))
     assert same(copied(method), copied(resumed))
@@ -135,6 +146,7 @@ def assert_disturbs_nothing(make: Callable[[], Method], model: Classifier, batch
     before = torch.get_rng_state()
     method = make()
     assert torch.equal(before, torch.get_rng_state())
+    method.epoch_start(run(0, model, [batch]))
     method.backward(method(model(batch.inputs), batch), Accelerator(cpu=True))
     method.gradients(model)
     assert torch.equal(before, torch.get_rng_state())
