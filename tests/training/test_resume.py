@@ -22,6 +22,7 @@ METHODS = {
     "infonce": ("infonce", "--method.memory", "32"),
     "modulated gradients": ("ogm_ge",),
     "prototypes": ("pmr", "--method.momentum", "0.3"),
+    "integrated gradients": ("mmpareto",),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 
