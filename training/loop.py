@@ -123,6 +123,7 @@ class Loop:
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
             self.method.backward(terms, self.accelerator)
+            self.method.gradients(self.model)
             self.optimizer.step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
@@ -204,7 +205,8 @@ def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -
     """
     model = build(config, modalities, classes)
     widths = {name: int(encoder.width) for name, encoder in model.encoders.items()}  # type: ignore[arg-type]
-    setting = Setting(widths, classes, config.seed, config.learning_rate)
+    additive = catalog.load("fusion", config.fusion).ADDITIVE
+    setting = Setting(widths, classes, config.seed, config.learning_rate, additive)
     return model, catalog.load("methods", config.method)(setting, config.method_options)
 
 

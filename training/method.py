@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from training.batch import Batch, Output
 from training.evaluate import Encoded, Evaluation
+from training.model import Classifier
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Setting:
     classes: int
     seed: int
     learning_rate: float
+    additive: bool = True
+    """Whether a modality's share depends on that modality alone, as for concat and sum."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Method(nn.Module):
     def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
         """Compute gradients; by default of the sum of the terms."""
         accelerator.backward(sum(terms.values()))
+
+    def gradients(self, model: Classifier) -> None:
+        """Called between the backward pass and the optimiser's step: may change the gradients."""
 
     def epoch_start(self, run: Run) -> None:
         """Called before each epoch."""

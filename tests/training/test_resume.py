@@ -21,6 +21,10 @@ METHODS = {
     "joint": ("joint",),
     "bridge": ("infobridge", "--method.memory", "32"),
     "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
+    "infonce": ("infonce", "--method.memory", "32"),
+    "modulated gradients": ("ogm_ge",),
+    "prototypes": ("pmr", "--method.momentum", "0.3"),
+    "integrated gradients": ("mmpareto",),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 

@@ -10,7 +10,7 @@ from torch import nn
 from training.batch import Batch, Output
 from training.config import Config
 from training.evaluate import Evaluation
-from training.fit import prepare
+from training.fit import main, prepare
 from training.loop import Loop
 from training.method import Setting
 from training.methods.unimodal import Unimodal
@@ -93,3 +93,12 @@ def test_the_terms_are_each_share_s_own_cross_entropy() -> None:
 def test_the_best_epoch_is_that_of_the_modalities_mean_accuracy() -> None:
     method = Unimodal(Setting({}, 3, 0, 1e-3), Unimodal.Options())
     assert method.score(Evaluation(0.9, 0.9, {"image": 0.2, "text": 0.6}, 10)) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("fusion", ["film", "gated"])
+def test_a_fusion_that_mixes_modalities_in_their_shares_is_refused(
+    fusion: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--dataset", "table", "--dataset.path", str(table), "--modalities", "image", "text"]
+    assert main([*arguments, "--method", "unimodal", "--fusion", fusion, "--out", str(tmp_path / "run")]) == 2
+    assert "concat or sum" in capsys.readouterr().err

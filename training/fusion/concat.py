@@ -1,6 +1,7 @@
 """Concatenation: one linear layer on all features, kept apart by modality."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -10,6 +11,9 @@ class Concat(nn.Module):
 
     b is split evenly among the modalities by symmetry: every part starts at 0 and gets the same gradient.
     """
+
+    ADDITIVE: ClassVar[bool] = True
+    """Whether each share depends on its own modality alone."""
 
     @dataclass(frozen=True)
     class Options:

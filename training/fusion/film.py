@@ -1,6 +1,7 @@
 """FiLM: the first modality scales and shifts the features of the others, then one linear layer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,9 @@ class Film(nn.Module):
     Raises:
         ConfigError: fewer than two modalities.
     """
+
+    ADDITIVE: ClassVar[bool] = False
+    """Whether each share depends on its own modality alone."""
 
     @dataclass(frozen=True)
     class Options:

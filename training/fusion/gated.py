@@ -1,6 +1,7 @@
 """Gating: the first modality opens and closes the projected features of the others, then one linear layer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,9 @@ class Gated(nn.Module):
     Raises:
         ConfigError: fewer than two modalities.
     """
+
+    ADDITIVE: ClassVar[bool] = False
+    """Whether each share depends on its own modality alone."""
 
     @dataclass(frozen=True)
     class Options:

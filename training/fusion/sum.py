@@ -1,6 +1,7 @@
 """Summation: each modality's own linear head, with its own bias; the logits are their sum."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -13,6 +14,9 @@ class Sum(nn.Module):
     The shares are the heads' outputs, bias included: what each modality says by itself. The functions this can be are
     those of `concat`, whose single bias is the sum of the b's.
     """
+
+    ADDITIVE: ClassVar[bool] = True
+    """Whether each share depends on its own modality alone."""
 
     @dataclass(frozen=True)
     class Options:

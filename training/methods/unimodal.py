@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
+from training.errors import ConfigError
 from training.evaluate import Evaluation
-from training.method import Method
+from training.method import Method, Setting
 
 
 class Unimodal(Method):
@@ -20,6 +21,11 @@ class Unimodal(Method):
     @dataclass(frozen=True)
     class Options:
         """None."""
+
+    def __init__(self, setting: Setting, options: "Unimodal.Options") -> None:
+        super().__init__(setting, options)
+        if not setting.additive:
+            raise ConfigError("unimodal needs a fusion whose shares are each modality's own: concat or sum")
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of every share."""
