@@ -1,14 +1,17 @@
 """The whole way on generated data: train, export, serve, ask. `make demo`, or `python -m scripts.demo`."""
 
 import csv
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from clients.rest import Client
 from scripts.server import served
 
-RUN, BUNDLE, DATA = Path("runs/demo"), Path("runs/demo-bundle"), Path("demo-data")
+RUN, BUNDLE = Path("runs/demo"), Path("runs/demo-bundle")
+MODALITIES = ("audio", "video")
 
 
 def say(text: str) -> None:
@@ -24,27 +27,48 @@ def call(*arguments: str) -> None:
         sys.exit(code)
 
 
-def held_out() -> dict[str, str]:
-    """A pair of the test split: its files, and its label."""
-    table = max(DATA.glob("audio-video-*/table.csv"), key=lambda path: path.stat().st_mtime)
+def held_out() -> list[dict[str, str]]:
+    """The pairs of the test split of the run's own data: their files and labels."""
+    config = json.loads((RUN / "config.json").read_text(encoding="utf-8"))
+    options = config["dataset_options"]
+    name = f"audio-video-{options['samples']}-{options['generation_seed']}-v*/table.csv"
+    table = max(Path(options["folder"]).glob(name), key=lambda path: path.stat().st_mtime)
     with table.open(newline="", encoding="utf-8") as file:
-        row = next(row for row in csv.DictReader(file) if row["split"] == "test")
-    return {name: str(table.parent / row[name]) for name in ("audio", "video")} | {"label": row["label"]}
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    return [{"label": row["label"], **{name: str(table.parent / row[name]) for name in MODALITIES}} for row in rows]
 
 
-def main() -> None:
-    """Run the four steps."""
+def ask_all(url: str, samples: list[dict[str, str]]) -> int:
+    """How many of the samples are answered rightly."""
+    with Client(url) as client:
+        answers = [client.predict(audio=Path(sample["audio"]), video=Path(sample["video"])) for sample in samples]
+    return sum(answer.predictions[0].label == sample["label"] for answer, sample in zip(answers, samples, strict=True))
+
+
+def run() -> None:
+    """The four steps."""
     started = time.monotonic()
     say("1. Train an InfoBridge classifier on generated pairs of sound and video")
     call("-m", "training.fit", "--out", str(RUN), "--overwrite")
-    say("2. Export it to a bundle: an ONNX graph, proved equal to the trained model")
+    say("2. Export it to a bundle: an ONNX graph, proved equal to the trained model (this takes some seconds)")
     call("-m", "export", str(RUN), "--to", str(BUNDLE), "--overwrite")
     say("3. Serve the bundle")
-    sample = held_out()
+    samples = held_out()
     with served([BUNDLE]) as url:
+        sample = samples[-1]
         say(f"4. Ask about a pair that training never saw; the truth is {sample['label']}")
         call("-m", "clients", "predict", url, "--audio", sample["audio"], "--video", sample["video"])
+        say(f"5. Ask about all {len(samples)} held-out pairs")
+        print(f"right in {ask_all(url, samples)} of {len(samples)}", flush=True)
     say(f"Done in {time.monotonic() - started:.0f} seconds; the server is stopped. The bundle is in {BUNDLE}.")
+
+
+def main() -> None:
+    """Run, and leave quietly when interrupted."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Registry:
         unknown = [field for field in given if not any(field in model.inputs for model in self)]
         raise problem(
             "unknown-pairing",
-            f"no model takes these fields; possible are {'; '.join(pairings)}",
+            f"no model takes {' + '.join(map(shorten, given)) or 'nothing'}; possible are {'; '.join(pairings)}",
             field=shorten(unknown[0]) if unknown else None,
             possible=pairings,
         )

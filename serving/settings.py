@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -10,6 +11,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 PREFIX = "INFOBRIDGE_"
 LISTS = ("bundles", "providers")
+OTHERS = {PREFIX + "DATA"}
+"""Variables of the same prefix that other programs of the project read."""
 Count = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -64,6 +67,11 @@ class Settings:
             SettingsError: one of them cannot be used.
         """
         source = os.environ if environment is None else environment
+        known = {PREFIX + setting.name.upper() for setting in fields(cls)} | OTHERS
+        for name in sorted(source):
+            if name.startswith(PREFIX) and name not in known:
+                near = get_close_matches(name, known, n=1) or sorted(known)
+                raise SettingsError(f"{name} is not a setting; did you mean {near[0]}?")
         given: dict[str, Any] = {}
         for setting in fields(cls):
             text = source.get(PREFIX + setting.name.upper(), "").strip()

@@ -82,12 +82,24 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise CheckpointError(f"{path}: expected weights of this model, {one_line(error)[:LONGEST]}") from None
 
 
+STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
+OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, WEIGHTS, BEST, TOKENIZER, *STATES)
+"""Patterns of the files that a run writes."""
+
+
 def clear(folder: Path) -> None:
     """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
-    for name in (RUN, CONFIG, DATA, HISTORY, SPLITS, WEIGHTS, BEST, TOKENIZER, f"{STATE}.json"):
-        (folder / name).unlink(missing_ok=True)
-    for path in (*folder.glob(f"{STATE}-*.safetensors"), *folder.glob("*.part")):
-        path.unlink(missing_ok=True)
+    for pattern in OWN:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def foreign(folder: Path) -> list[str]:
+    """Names of what lies in the folder and is not of a run, where no run is there to be told from it."""
+    if (folder / CONFIG).exists():
+        return []
+    own = {path.name for pattern in OWN for path in folder.glob(pattern)}
+    return sorted(path.name for path in folder.iterdir() if path.name not in own and path.name != ".cache")
 
 
 def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:

@@ -165,3 +165,31 @@ def _defaults(given: Any, kind: Any) -> Any:
 def _plain(kind: Any, chosen: Any) -> Any:
     """The modality's options as their own class again."""
     return type(kind)(**{entry.name: getattr(chosen, entry.name) for entry in fields(kind)})
+
+
+FREE = ("out", "resume", "overwrite")
+"""Options that a resumption may be given with any value."""
+
+
+def conflicts(arguments: Sequence[str], given: Config, stored: Config) -> list[str]:
+    """Options named on the command line whose values are not those stored with a run."""
+    found = []
+    for argument in arguments:
+        option = argument.split("=")[0]
+        path = _path(option)
+        if option.startswith("--") and path[0] not in FREE and _value(given, path) != _value(stored, path):
+            found.append(option)
+    return found
+
+
+def _path(option: str) -> list[str]:
+    """Where a configuration keeps the value of an option: `--method.alpha` is `method_options`, `alpha`."""
+    *sections, last = option.removeprefix("--").replace("-", "_").split(".")
+    kinds = ("dataset", "method", "encoder")
+    return [f"{name}_options" if name in kinds else name for name in sections] + [last.removeprefix("no_")]
+
+
+def _value(config: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        config = getattr(config, name, None)
+    return config

@@ -13,7 +13,7 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import catalog, checkpoint, fitting
-from training.command import parse
+from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.loop import Loop, Result, build_parts
@@ -102,8 +102,9 @@ def _write_splits(pairs: Pairs, path: Path) -> None:
             writer.writerow((row, pairs.labels[target], split))
 
 
-def _take_folder(config: Config, resume: bool, overwrite: bool) -> Config:
+def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
     """Make `config.out` usable, or refuse; for a resumption, return the configuration stored there."""
+    config, resume, overwrite = command.config, command.resume, command.overwrite
     out = config.out
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
@@ -112,9 +113,18 @@ def _take_folder(config: Config, resume: bool, overwrite: bool) -> Config:
             raise CheckpointError(f"{out} holds no run to resume; without --resume, one is started there")
         if (out / checkpoint.RUN).exists():
             raise CheckpointError(f"the run in {out} is finished, there is nothing to resume; choose another --out")
-        config = replace(checkpoint.read_config(checkpoint.read_json(out / checkpoint.CONFIG)), out=out)
+        stored = replace(checkpoint.read_config(checkpoint.read_json(out / checkpoint.CONFIG)), out=out)
+        changed = conflicts(arguments, config, stored)
+        if changed:
+            raise ConfigError(
+                f"--resume goes on with the options stored in {out}, which differ in {', '.join(changed)}; leave them "
+                "out, or train anew with --overwrite"
+            )
+        config = stored
     elif (out / checkpoint.CONFIG).exists() and not overwrite:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
+    elif out.is_dir() and checkpoint.foreign(out):
+        raise ConfigError(f"--out {out} holds other files, such as {checkpoint.foreign(out)[0]}; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
@@ -131,8 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no α shows a question mark
     try:
-        command = parse(sys.argv[1:] if arguments is None else arguments)
-        config = _take_folder(command.config, command.resume, command.overwrite)
+        given = sys.argv[1:] if arguments is None else arguments
+        command = parse(given)
+        config = _take_folder(command, given)
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
         result = fit(config, command.resume)
     except (TrainingError, BundleError) as error:
@@ -142,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; --resume goes on after the last finished epoch", file=sys.stderr)
+        print("interrupted; once an epoch is finished, --resume goes on after the last one", file=sys.stderr)
         return 130
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")

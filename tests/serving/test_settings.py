@@ -77,3 +77,9 @@ def test_every_setting_is_documented_and_nothing_else_reads_the_environment() ->
             assert isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant), ast.unparse(node)
     for other in source.parent.glob("*.py"):
         assert other == source or "environ" not in other.read_text().replace("from_environment", ""), other
+
+
+def test_a_misspelt_setting_is_refused_and_the_likely_one_is_named() -> None:
+    with pytest.raises(SettingsError, match="did you mean INFOBRIDGE_BODY_LIMIT"):
+        Settings.from_environment({"INFOBRIDGE_BODY_LIMITS": "3"})
+    assert Settings.from_environment({"INFOBRIDGE_DATA": "elsewhere"}) == Settings()

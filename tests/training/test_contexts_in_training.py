@@ -25,6 +25,7 @@ from tests.training.test_resume import OPTIONS, Killed, flat, kill_on_call
 from training import catalog, checkpoint, state
 from training.command import parse
 from training.evaluate import encode
+from training.fit import main
 from training.method import Method, Run, Setting
 from training.methods.infobridge import InfoBridge
 from training.methods.joint import Joint
@@ -120,7 +121,7 @@ def test_a_killed_training_goes_on_exactly(
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(8, torch.optim.AdamW.step, before=False))
         fit(table, *options)
-    assert fit(table, "--resume") == 0
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     one, other = (flat(state.load(tmp_path / name / checkpoint.STATE)) for name in ("whole", "run"))
     assert one.keys() == other.keys()
     for name, value in one.items():

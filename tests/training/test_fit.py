@@ -152,7 +152,7 @@ def test_an_interruption_from_the_keyboard_says_how_to_go_on(
 
     monkeypatch.setattr(loop.Loop, "_epoch", interrupt)
     assert fit(table, "--modalities", "image", "genomics") == 130
-    assert capsys.readouterr().err == "interrupted; --resume goes on after the last finished epoch\n"
+    assert capsys.readouterr().err == "interrupted; once an epoch is finished, --resume goes on after the last one\n"
 
 
 def test_a_full_disk_is_one_line(

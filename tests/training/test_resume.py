@@ -101,7 +101,7 @@ def test_a_training_killed_within_an_epoch_goes_on_exactly(
         fit(table, *options)
     assert not (tmp_path / "run" / "run.json").exists()
     assert len(json.loads((tmp_path / "run" / "history.json").read_text("utf-8"))) == epochs
-    assert fit(table, "--resume") == 0
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert_same_runs(whole[method], tmp_path / "run")
 
 
@@ -120,7 +120,7 @@ def test_a_training_killed_while_it_saves_goes_on_exactly(
         else:
             patched.setattr(loop.Loop, "_save", kill_on_call(2, loop.Loop._save, before=True))
         fit(table, *options)
-    assert fit(table, "--resume") == 0
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert_same_runs(whole["bridge"], tmp_path / "run")
     assert len(list((tmp_path / "run").glob("state-*"))) == 1, "what a kill left behind is gone"
 
@@ -146,7 +146,7 @@ def test_a_training_killed_before_run_json_only_measures_again(
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(checkpoint, "finish", kill_on_call(1, checkpoint.finish, before=True))
         fit(table, *options)
-    assert fit(table, "--resume") == 0
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert_same_runs(whole["joint"], tmp_path / "run")
 
 
@@ -162,7 +162,7 @@ def test_a_training_killed_in_its_first_epoch_starts_over(
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(1, torch.optim.AdamW.step, before=False))
         fit(table, *options)
-    assert fit(table, "--resume") == 0
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert "Resuming before the first epoch" in capsys.readouterr().err
     assert_same_runs(whole["joint"], tmp_path / "run")
 
@@ -185,7 +185,7 @@ def test_an_interrupted_run_is_not_replaced_by_accident(
 
 def test_a_run_that_was_moved_is_resumed_where_it_is(interrupted: Path, fit: Fit, table: Path) -> None:
     moved = interrupted.rename(interrupted.with_name("moved"))
-    assert fit(table, "--resume", out=moved) == 0
+    assert main(["--out", str(moved), "--resume"]) == 0
     assert (moved / "run.json").exists() and not interrupted.exists()
 
 
@@ -202,7 +202,7 @@ def test_a_run_is_not_resumed_on_other_data(
     else:
         write_csv(table, changed(rows, 5, **{change: "dog" if change == "label" else "other words"}))
     before = {path.name: path.read_bytes() for path in interrupted.iterdir()}
-    assert fit(table, "--resume") == 2
+    assert main(["--out", str(interrupted), "--resume"]) == 2
     assert "the data is not that of the interrupted run" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
 
@@ -210,7 +210,7 @@ def test_a_run_is_not_resumed_on_other_data(
 def test_nothing_is_resumed_where_there_is_no_run(
     fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert fit(table, "--resume") == 2
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 2
     message = f"error: {tmp_path / 'run'} holds no run to resume; without --resume, one is started there\n"
     assert capsys.readouterr().err == message
 
@@ -219,7 +219,7 @@ def test_a_finished_run_is_not_resumed(
     fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
-    assert fit(table, "--resume") == 2
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 2
     assert "is finished, there is nothing to resume" in capsys.readouterr().err
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_run_is_one_line(
 ) -> None:
     (interrupted / file).write_bytes(content)
     capsys.readouterr()
-    assert fit(table, "--resume") == 2
+    assert main(["--out", str(interrupted), "--resume"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
 
@@ -248,5 +248,27 @@ def test_the_state_of_another_training_is_refused(
     interrupted: Path, fit: Fit, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state.save({"model": {"weight": torch.zeros(2)}}, interrupted / "state")
-    assert fit(table, "--resume") == 2
+    assert main(["--out", str(interrupted), "--resume"]) == 2
     assert "is of another training" in capsys.readouterr().err
+
+
+def test_options_that_differ_from_the_stored_ones_are_refused(
+    fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch.optim.AdamW, "step", kill_on_call(5, torch.optim.AdamW.step, before=False))
+        fit(table, "--method", "infobridge", "--epochs", "2")
+    resume = ["--out", str(tmp_path / "run"), "--resume", "--method", "infobridge"]
+    assert main([*resume, "--learning-rate", "0.5", "--method.alpha=0.7", "--augment.no-flip"]) == 2
+    assert "differ in --learning-rate, --method.alpha, --augment.no-flip; leave" in capsys.readouterr().err
+    assert main([*resume, "--epochs", "2"]) == 0
+
+
+def test_a_folder_of_other_files_is_not_taken_for_a_run(
+    fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    assert fit(table, "--overwrite") == 2
+    assert "holds other files, such as thesis.txt" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
