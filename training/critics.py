@@ -72,10 +72,7 @@ class Cosine(Critic):
         super().__init__(widths, pairs, contexts, dimensions)
         self.temperature = temperature
         self.momentum = momentum
-        self.context_scale = nn.ModuleDict({_key(pair): nn.Embedding(contexts, dimensions) for pair in pairs})
-        for embedding in self.context_scale.values():
-            assert isinstance(embedding, nn.Embedding)
-            nn.init.zeros_(embedding.weight)
+        self.context_scale = nn.ModuleDict({_key(pair): _zero_embedding(contexts, dimensions) for pair in pairs})
         for pair in pairs:
             self.register_buffer(f"log_normaliser_{_key(pair)}", torch.full((contexts,), float("nan")))
 
@@ -133,10 +130,7 @@ class MultilayerPerceptron(Critic):
             {_key(pair): nn.Sequential(nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()) for pair in pairs}
         )
         self.readout = nn.ModuleDict({_key(pair): nn.Linear(hidden, 1, bias=False) for pair in pairs})
-        self.products = nn.ModuleDict({_key(pair): nn.Embedding(contexts, 5 * dimensions) for pair in pairs})
-        for embedding in self.products.values():
-            assert isinstance(embedding, nn.Embedding)
-            nn.init.zeros_(embedding.weight)
+        self.products = nn.ModuleDict({_key(pair): _zero_embedding(contexts, 5 * dimensions) for pair in pairs})
 
     def project(self, modality: str, features: Tensor) -> Tensor:
         """`(batch, dimensions)`, of any length."""
@@ -160,6 +154,13 @@ class MultilayerPerceptron(Critic):
 
 def _key(pair: Pair) -> str:
     return "+".join(pair)  # "_" would not tell ("a", "b_c") from ("a_b", "c")
+
+
+def _zero_embedding(contexts: int, width: int) -> nn.Embedding:
+    """A vector for each context that starts at 0, so that contexts start alike."""
+    embedding = nn.Embedding(contexts, width)
+    nn.init.zeros_(embedding.weight)
+    return embedding
 
 
 def _aligned(*sides: Tensor) -> tuple[Tensor, ...]:

@@ -123,8 +123,8 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
         config = stored
     elif (out / checkpoint.CONFIG).exists() and not overwrite:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
-    elif out.is_dir() and checkpoint.foreign(out):
-        raise ConfigError(f"--out {out} holds other files, such as {checkpoint.foreign(out)[0]}; choose another --out")
+    elif out.is_dir() and (foreign := checkpoint.foreign(out)):
+        raise ConfigError(f"--out {out} holds other files, such as {foreign[0]}; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
