@@ -25,6 +25,7 @@ from training.model import Classifier, build
 FORMAT = 1
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
+SCORES = "scores.safetensors"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
 PACKAGES = ("infobridge", "torch", "transformers", "accelerate", "numpy", "av", "soundfile", "pillow", "tokenizers")
@@ -83,7 +84,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
-OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, WEIGHTS, BEST, TOKENIZER, *STATES)
+OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES)
 """Patterns of the files that a run writes."""
 
 

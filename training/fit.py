@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import catalog, checkpoint, fitting
+from training import catalog, checkpoint, fitting, scoring
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -64,6 +64,7 @@ def fit(config: Config, resume: bool = False) -> Result:
         _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
         checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
     result = loop.run()
+    scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics = {"validation": asdict(result.validation), "test": asdict(result.test)}
     more = {"metrics": metrics, "best_epoch": result.best_epoch, "data": facts}
     more["architectures"] = loop.model.architectures()

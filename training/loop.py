@@ -17,7 +17,8 @@ from training import catalog, checkpoint, state
 from training.batch import Batch, Output
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
-from training.evaluate import Encoded, Evaluation, collect, encode, evaluate
+from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
+from training.gradients import gradient_norms
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
@@ -42,6 +43,8 @@ class Result:
     best_epoch: int
     validation: Evaluation
     test: Evaluation
+    scores: dict[str, Scores]
+    """By split, `val` and `test`: every sample's outputs."""
 
 
 class Loop:
@@ -77,6 +80,7 @@ class Loop:
         self.method.to(self.accelerator.device)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
+        self._norms: dict[str, dict[str, float]] = {}
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
@@ -102,7 +106,8 @@ class Loop:
             checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
         checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
         kept = self.progress.best_epoch if self.config.keep == "best" else self.progress.epoch
-        return Result(kept, self._measure(self.validation), self._measure(self.test))
+        scores = {"val": self._collect(self.validation), "test": self._collect(self.test)}
+        return Result(kept, evaluate(scores["val"]), evaluate(scores["test"]), scores)
 
     def _epoch(self, advance: Callable[[], None]) -> dict[str, float]:
         """One pass over the training split; returns the mean of each loss term."""
@@ -122,6 +127,8 @@ class Loop:
             output: Output = self.wrapped(batch.inputs)
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
+            if not sums:
+                self._norms = gradient_norms(terms, self.model)
             self.method.backward(terms, self.accelerator)
             self.method.gradients(self.model)
             self.optimizer.step()
@@ -139,7 +146,7 @@ class Loop:
 
     def _close_epoch(self, losses: dict[str, float]) -> str:
         """Validate, keep the best weights, save the state; returns a line for people."""
-        found = self._measure(self.validation)
+        found = evaluate(self._collect(self.validation))
         self.progress.epoch += 1
         score = self.method.score(found)
         if score > self.progress.best_score:
@@ -147,6 +154,7 @@ class Loop:
             checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
         diagnostics = self.method.diagnostics()
         entry = {"epoch": self.progress.epoch, "loss": losses, "validation": asdict(found), **diagnostics}
+        entry["gradient_norms"] = self._norms  # of the epoch's first batch
         self.history.append(entry)
         checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
         self._save()
@@ -157,8 +165,8 @@ class Loop:
     def _features(self, split: Literal["train", "val"]) -> Encoded:
         return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)
 
-    def _measure(self, loader: Any) -> Evaluation:
-        return evaluate(collect(self.model, loader, self.accelerator))
+    def _collect(self, loader: Any) -> Scores:
+        return collect(self.model, loader, self.accelerator)
 
     def _save(self) -> None:
         content = {

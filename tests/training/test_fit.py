@@ -17,7 +17,7 @@ from training.methods.joint import Joint
 
 FILES = {
     "config.json", "data.json", "splits.csv", "history.json", "run.json", "state.json", "tokenizer.json",
-    "model.safetensors", "best.safetensors",
+    "model.safetensors", "best.safetensors", "scores.safetensors",
 }  # fmt: skip
 
 

@@ -1,0 +1,54 @@
+"""A run's outputs for every validation and test sample, kept so that runs can be compared sample by sample."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from bundle.checking import one_line
+from training.errors import CheckpointError
+from training.evaluate import Scores
+
+SHARE = "share:"
+
+
+def save(scores: Mapping[str, Scores], path: Path) -> None:
+    """Write the scores of each split as safetensors, aside and renamed."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for split, found in scores.items():
+        arrays |= {f"{split}/{name}": getattr(found, name) for name in ("labels", "samples", "logits")}
+        arrays |= {f"{split}/{SHARE}{name}": share for name, share in found.shares.items()}
+    aside = path.with_suffix(".part")
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside)
+    os.replace(aside, path)
+
+
+def load(path: Path) -> dict[str, Scores]:
+    """Scores by split; a modality's order is that of its name.
+
+    Raises:
+        CheckpointError: absent or damaged.
+    """
+    try:
+        arrays = load_file(path)
+        splits: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in arrays.items():
+            split, part = name.split("/", 1)
+            splits.setdefault(split, {})[part] = array
+        return {
+            split: Scores(
+                parts["labels"],
+                parts["samples"],
+                parts["logits"],
+                {name.removeprefix(SHARE): parts[name] for name in sorted(parts) if name.startswith(SHARE)},
+            )
+            for split, parts in splits.items()
+        }
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent}: expected {path.name}, found none; train the run again") from None
+    except Exception as error:  # safetensors raises its own type
+        raise CheckpointError(f"{path}: expected a run's scores, {one_line(error)}") from None
