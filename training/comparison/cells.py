@@ -71,7 +71,7 @@ class Cell:
             stored = stored_config(checkpoint.read_json(path))
         except CheckpointError as error:
             return [str(error)]
-        old, new = (dict(_flat(asdict(config))) for config in (stored, self.config))
+        old, new = (dict(leaves(asdict(config))) for config in (stored, self.config))
         names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
         return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
@@ -97,13 +97,13 @@ def stored_config(content: Mapping[str, Any]) -> Config:
     return checkpoint.read_config(values)
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """A nested dictionary's leaves with their paths."""
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """A nested dictionary's values with their paths, such as `image.size`."""
     if not isinstance(value, dict):
         yield name, list(value) if isinstance(value, tuple) else value
         return
     for key, entry in value.items():
-        yield from _flat(entry, f"{name}.{key}" if name else str(key))
+        yield from leaves(entry, f"{name}.{key}" if name else str(key))
 
 
 def cells_of(tables: Sequence[Table], common: tuple[str, ...], options: Options) -> list[Cell]:
