@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,11 +132,16 @@ def cells_of(tables: Sequence[Table], common: tuple[str, ...], options: Options)
 
 def _checked(variant: Variant, common: tuple[str, ...]) -> Config:
     try:
-        return parse([*common, *variant.options]).config
+        return _config((*common, *variant.options))
     except ConfigError as error:
         raise ConfigError(f"variant {variant.name} ({' '.join(variant.options)}): {error}") from None
     except SystemExit:
         raise ConfigError(f"variant {variant.name}: --help is of python -m training.fit") from None
+
+
+@cache
+def _config(options: tuple[str, ...]) -> Config:
+    return parse(options).config
 
 
 def visible_gpus() -> list[str]:
