@@ -117,11 +117,11 @@ class Loop:
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self.wrapped.train()
+        self.method.train()
         self.method.epoch_start(
             Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
         )
-        self.wrapped.train()
-        self.method.train()
         sums: dict[str, torch.Tensor] = {}
         batch: Batch
         for batch in self.loader:
