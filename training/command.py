@@ -63,22 +63,27 @@ def parse(arguments: Sequence[str]) -> Command:
     fusion = _named(arguments, "--fusion")
     if fusion is not None:
         catalog.load("fusion", fusion)
-    parsed = _parsed(_command_class(recipe), arguments, _with_options(recipe))
+    parsed = read_options(_command_class(recipe), arguments, PROGRAM, DESCRIPTION, default=_with_options(recipe))
     config = Config(**{entry.name: getattr(parsed, entry.name) for entry in fields(Config)})
     plain = {name: _plain(getattr(Config(), name), getattr(config, name)) for name in MODALITIES}
     return Command(replace(config, **plain), parsed.resume, parsed.overwrite)
 
 
-def _parsed(kind: Any, arguments: Sequence[str], default: Any) -> Any:
-    """tyro's result; the box it draws around an error becomes one line."""
+def read_options(kind: Any, arguments: Sequence[str], program: str, description: str, **settings: Any) -> Any:
+    """tyro's result for a dataclass; the box it draws around an error becomes one line.
+
+    Raises:
+        ConfigError: an option that cannot be parsed.
+        SystemExit: help was asked for, and printed.
+    """
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return tyro.cli(kind, args=list(arguments), default=default, description=DESCRIPTION, prog=PROGRAM)
+            return tyro.cli(kind, args=list(arguments), description=description, prog=program, **settings)
     except SystemExit as ending:
         if not ending.code:
             raise
-        raise ConfigError(f"{_said(said.getvalue())}; {PROGRAM} --help lists the options") from None
+        raise ConfigError(f"{_said(said.getvalue())}; {program} --help lists the options") from None
 
 
 def _said(box: str) -> str:

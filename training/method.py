@@ -45,6 +45,8 @@ class Method(nn.Module):
     """
 
     Options: ClassVar[Any]
+    SEPARATE: ClassVar[bool] = False
+    """Whether every modality is trained by itself: its own accuracy is that of a classifier without the others."""
 
     def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__()

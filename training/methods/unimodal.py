@@ -18,6 +18,8 @@ class Unimodal(Method):
     that of a classifier trained on it alone. The fused answer, the sum of the logits, is plain late fusion.
     """
 
+    SEPARATE = True
+
     @dataclass(frozen=True)
     class Options:
         """None."""
