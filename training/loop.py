@@ -70,6 +70,8 @@ class Loop:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
         torch.manual_seed(config.seed)
         self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
+        # Convolutions are up to twice as fast with it, on CPU and GPU.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = self._build_optimizer()
         loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
@@ -115,11 +117,11 @@ class Loop:
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self.wrapped.train()
+        self.method.train()
         self.method.epoch_start(
             Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
         )
-        self.wrapped.train()
-        self.method.train()
         sums: dict[str, torch.Tensor] = {}
         batch: Batch
         for batch in self.loader:

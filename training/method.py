@@ -69,7 +69,7 @@ class Method(nn.Module):
         """Called between the backward pass and the optimiser's step: may change the gradients."""
 
     def epoch_start(self, run: Run) -> None:
-        """Called before each epoch."""
+        """Called before each epoch, in training mode: parts that are put into evaluation mode stay in it meanwhile."""
 
     def trained(self) -> Iterable[nn.Parameter]:
         """The method's own parameters that the main optimiser trains; by default all."""

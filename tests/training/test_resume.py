@@ -25,6 +25,10 @@ METHODS = {
     "modulated gradients": ("ogm_ge",),
     "prototypes": ("pmr", "--method.momentum", "0.3"),
     "integrated gradients": ("mmpareto",),
+    "assisted": ("assisted",),
+    "relearning": ("relearning", "--method.every", "1", "--method.times", "2"),
+    "boosting": ("reconboost", "--method.alternation-epochs", "1", "--method.rectification-epochs", "1"),
+    "long phases": ("reconboost", "--method.alternation-epochs", "2", "--method.rectification-epochs", "2"),
 }
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 

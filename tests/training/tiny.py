@@ -1,6 +1,7 @@
 """Tiny classifiers with real encoders, and the steps of the loop, for the tests of the methods."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -57,10 +58,14 @@ def batches(count: int, names: tuple[str, ...]) -> list[Batch]:
     return found
 
 
-def run(epoch: int, model: Classifier, found: list[Batch]) -> Run:
-    """What a method is told when an epoch starts, with these batches as training split."""
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    return Run(epoch, 100, model, optimizer, lambda split: encode(model, found, Accelerator(cpu=True)))
+def run(epoch: int, model: Classifier, found: list[Batch], optimizer: torch.optim.Optimizer | None = None) -> Run:
+    """What a method is told when an epoch starts, with these batches as training split; as validation split the last
+    one, its labels mixed up, as far as an overfitted model is concerned.
+    """
+    mixed = replace(found[-1], labels=found[-1].labels.roll(1))
+    splits = {"train": found, "val": [mixed]}
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), 0.1)
+    return Run(epoch, 100, model, optimizer, lambda split: encode(model, splits[split], Accelerator(cpu=True)))
 
 
 def optimiser(model: nn.Module, method: Method) -> torch.optim.Optimizer:
@@ -70,9 +75,7 @@ def optimiser(model: nn.Module, method: Method) -> torch.optim.Optimizer:
 
 
 def gradients(model: Classifier, method: Method, batch: Batch, accelerator: Accelerator) -> dict[str, Tensor]:
-    """What the loop does up to the optimiser's step; returns the terms of the loss."""
-    model.train()
-    method.train()
+    """What the loop does with a batch up to the optimiser's step; returns the terms of the loss."""
     terms: dict[str, Tensor] = method(model(batch.inputs), batch)
     model.zero_grad()
     method.zero_grad()
@@ -91,6 +94,13 @@ def train(
         optimizer.step()
         path.append(copied(model))
     return path
+
+
+def start(epoch: int, model: Classifier, method: Method, optimizer: torch.optim.Optimizer, found: list[Batch]) -> None:
+    """What the loop does before an epoch."""
+    model.train()
+    method.train()
+    method.epoch_start(run(epoch, model, found, optimizer))
 
 
 def copied(module: nn.Module) -> list[Tensor]:
@@ -118,22 +128,22 @@ def assert_resumes(make: Callable[[], Method], names: tuple[str, ...], accelerat
     model, method = classifier(names), make()
     optimizer = optimiser(model, method)
     torch.manual_seed(4)
-    method.epoch_start(run(0, model, found))
+    start(0, model, method, optimizer, found)
     train(model, method, optimizer, found[:3], accelerator)
     saved = [cloned(part.state_dict()) for part in (model, method, optimizer)]
     random = torch.get_rng_state()
-    method.epoch_start(run(1, model, found))
+    start(1, model, method, optimizer, found)
     expected = train(model, method, optimizer, found[3:], accelerator)
 
     other, resumed = classifier(names, seed=8), make()
     second = optimiser(other, resumed)
-    resumed.epoch_start(run(0, other, found))
+    start(0, other, resumed, second, found)
     train(other, resumed, second, found[:1], accelerator)
     other.load_state_dict(saved[0])
     resumed.load_state_dict(saved[1])
     second.load_state_dict(saved[2])
     torch.set_rng_state(random)
-    resumed.epoch_start(run(1, other, found))
+    start(1, other, resumed, second, found)
     again = train(other, resumed, second, found[3:], accelerator)
     assert all(same(*pair) for pair in zip(expected, again, strict=True))
     assert same(copied(method), copied(resumed))
