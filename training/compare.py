@@ -79,7 +79,9 @@ def train(options: Options, cells: Sequence["Cell"], board: "Board") -> int | No
                     "another --out, or train it again with --replace"
                 )
             wanted.append(cell)
-        console.print(f"{len(cells)} trainings into {options.out}, {len(cells) - len(wanted)} are finished")
+        console.print(
+            f"{len(cells)} trainings into {options.out}, {len(cells) - len(wanted)} are finished", markup=False
+        )
         if not wanted:
             return None
         check_data(wanted)
@@ -106,7 +108,7 @@ def report(
     filled = [found(table, rows_of(table, cells, scores), groups.numbers, options.resamples) for table in tables]
     text = files.write(files.Report(again, cells, missing, filled, groups, options.resamples), options.out)
     console.print(text, markup=False)
-    console.print(f"written to {options.out}: {files.MARKDOWN}, {files.CSV}, {files.JSON}")
+    console.print(f"written to {options.out}: {files.MARKDOWN}, {files.CSV}, {files.JSON}", markup=False)
     return missing
 
 

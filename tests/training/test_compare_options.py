@@ -87,6 +87,8 @@ def test_methods_and_conditions(tmp_path: Path) -> None:
     both = ("--methods", "joint", "infobridge", "--conditions", "semantic", "cluster")
     assert names(tmp_path, *both) == ["joint", "infobridge-semantic", "infobridge-cluster"]
     assert names(tmp_path, "--conditions", "constant") == ["infobridge-constant"]
+    weighed = ("--conditions", "constant", "--alphas", "0.1", "1")
+    assert names(tmp_path, *weighed) == ["infobridge-constant", "infobridge-constant-alpha-1"]
     cells = planned(tmp_path, *both)[2]
     assert [getattr(cell.config.method_options, "context", None) for cell in cells[:3]] == [None, "semantic", "cluster"]
 
@@ -118,6 +120,17 @@ def test_variants_from_a_file(tmp_path: Path) -> None:
     ]
     assert [getattr(cell.config.method_options, "alpha", None) for cell in cells] == [None, 0.3, 0.9]
     assert table.reference == "weight"
+
+
+def test_a_row_is_given_other_options(tmp_path: Path) -> None:
+    given = ("--variant", "pmr=--method pmr --method.momentum 0.3", "--variant", "mine=--method joint --epochs 2")
+    _, tables, cells = planned(tmp_path, "--preset", "table1", "--methods", "pmr", "joint", *given, "--seeds", "1")
+    assert [table.title for table in tables] == ["Table 1: methods", "Comparison"]
+    assert [each.name for each in tables[1].variants] == ["pmr", "joint", "mine"]
+    for table in tables:
+        assert [each.label for each in table.variants if each.name == "pmr"] == ["PMR"]
+        assert table.remarks[-1] == "PMR: --method pmr --method.momentum 0.3."
+    assert [cell.config.method_options.momentum for cell in cells if cell.variant == "pmr"] == [0.3]
 
 
 @pytest.mark.parametrize("name", ["joint", "Joint-Train"])
@@ -160,8 +173,9 @@ REFUSED: list[tuple[str | Sequence[str], str]] = [
     (["--variant", "x=--method joint --cache y"], "variant x: --cache is not for each training to set"),
     (["--variant", "x=--method 'joint"], "cannot be split into words"),
     (["--variant", "x=--help"], "variant x: --help is of python -m training.fit"),
-    (["--variant", "x=--method joint", "--variant", "X=--method pmr"], "Comparison: expected variants of different"),
-    (["--preset", "table3", "--variant", "infobridge=--method joint"], "two variants with different options are named"),
+    (["--variant", "x=--method joint", "--variant", "X=--method pmr"], "--variant: expected variants of different"),
+    ("--preset table3 figure3 --method.alpha 0.3", "two variants with different options are named infobridge"),
+    (["--variant", "x=--method joint", "--variant", "x=--method pmr"], "--variant: expected variants of different"),
     (["--variants", "absent.toml"], "--variants absent.toml cannot be read"),
 ]
 

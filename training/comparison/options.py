@@ -1,7 +1,8 @@
 """The command line of a comparison, and the tables it asks for."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,9 +34,9 @@ variant's own options win over it. All command lines are checked before anything
 
 Training is resumable: the same command again goes on after an interruption, and trains nothing that is finished. The
 runs are OUT/<variant>/<seed>/, their output OUT/<variant>/<seed>.log. At the end OUT/results.md, results.csv and
-results.json hold accuracies (mean and standard deviation over seeds) and a paired bootstrap test, over samples and
-seeds, of the reference against each other variant. Whatever is chosen (the epoch, of a family its best variant, the
-best single modality) is chosen on validation."""
+results.json, which are always of the last command, hold accuracies (mean and standard deviation over seeds) and a
+paired bootstrap test, over samples and seeds, of the reference against each other variant. Whatever is chosen (the
+epoch, of a family its best variant, the best single modality) is chosen on validation."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Options:
     conditions: tuple[str, ...] = ()
     """Contexts T: one variant of infobridge for each."""
     variant: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """"name=options of training.fit", or "family/name=options"; may be given several times."""
+    """"name=options of training.fit", or "family/name=options"; may be given several times. One that is named like
+    a row's folder in a preset, or like one of --methods, gives that row other options."""
     variants: Path | None = None
     """A TOML file of variants: lines name = "options", or tables with options and label; names as for --variant."""
     alphas: tuple[float, ...] = ()
@@ -101,23 +103,29 @@ def read(arguments: Sequence[str]) -> tuple[Options, tuple[str, ...], list[Table
     options, common = read_options(Options, arguments, PROGRAM, DESCRIPTION, return_unknown_args=True)
     refuse_owned(tuple(common))
     found = [PRESETS[name](options.alphas) for name in dict.fromkeys(options.preset)]
-    own = _own(options)
+    methods = _methods(options)
+    given = from_file(options.variants) if options.variants is not None else []
+    given += [from_text(text) for text in options.variant]
+    known = {each.name for table in found for each in table.variants} | {each.name for each in methods}
+    own = methods + [each for each in given if each.name not in known]
     if own:
         found.append(Table("Comparison", tuple(own), REFERENCE))
+    found = [_with_options(table, [each for each in given if each.name in known]) for table in found]
     if not found:
         raise ConfigError("expected what to compare: --preset, --methods, --conditions, --variant or --variants")
-    if options.alphas and not set(options.preset) & {"table1", "figure3"} and not set(options.methods) & set(WEIGHED):
+    weighed = {"table1", "figure3"} & set(options.preset) or {*WEIGHED} & {*options.methods} or options.conditions
+    if options.alphas and not weighed:
         raise ConfigError(f"--alphas is for table1, figure3, and {' and '.join(WEIGHED)} among --methods")
-    for table in found:
-        _check_names(table)
+    for title, variants in (("--variant", given), *((table.title, table.variants) for table in found)):
+        _check_names(title, variants)
     if options.reference is not None and not any(options.reference in names_in(table) for table in found):
-        known = ", ".join(dict.fromkeys(name for table in found for name in names_in(table)))
-        raise ConfigError(f"--reference {options.reference}: expected one of {known}")
+        names = ", ".join(dict.fromkeys(name for table in found for name in names_in(table)))
+        raise ConfigError(f"--reference {options.reference}: expected one of {names}")
     return options, tuple(common), [_with_reference(table, options.reference) for table in found]
 
 
-def _own(options: Options) -> list[Variant]:
-    """The variants asked for beside presets."""
+def _methods(options: Options) -> list[Variant]:
+    """The variants of --methods and --conditions."""
     methods = options.methods
     if options.conditions and not methods:
         methods = (REFERENCE,)
@@ -133,15 +141,22 @@ def _own(options: Options) -> list[Variant]:
                 known = ", ".join(catalog.names("conditions"))
                 raise ConfigError(f"--conditions: unknown name {context!r}; known are {known}")
             found += of_method(name, options.alphas, context)
-    found += from_file(options.variants) if options.variants is not None else []
-    return found + [from_text(text) for text in options.variant]
+    return found
 
 
-def _check_names(table: Table) -> None:
-    names = [variant.name.casefold() for variant in table.variants]
+def _with_options(table: Table, given: Sequence[Variant]) -> Table:
+    """The table with the options of those given in place of its own, and a remark on each."""
+    other = {each.name: each.options for each in given}
+    variants = tuple(replace(each, options=other.get(each.name, each.options)) for each in table.variants)
+    told = [f"{each.label}: {shlex.join(each.options)}." for each in variants if each.name in other]
+    return replace(table, variants=variants, remarks=(*table.remarks, *told))
+
+
+def _check_names(title: str, variants: Sequence[Variant]) -> None:
+    names = [variant.name.casefold() for variant in variants]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"{table.title}: expected variants of different names, found {', '.join(twice)} twice")
+        raise ConfigError(f"{title}: expected variants of different names, found {', '.join(twice)} twice")
 
 
 def _with_reference(table: Table, asked: str | None) -> Table:
@@ -149,7 +164,7 @@ def _with_reference(table: Table, asked: str | None) -> Table:
     first = table.variants[0]
     named = names_in(table)
     wanted = named.get(asked or "") or named.get(table.reference) or first.family or first.name
-    return Table(table.title, table.variants, wanted, table.remarks)
+    return replace(table, reference=wanted)
 
 
 def names_in(table: Table) -> dict[str, str]:
