@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real_data import DATA, SETS
+from benchmarks.real_data import DATA, RUNS, SETS
 from clients.rest import Client
 from scripts.server import served
 
-RUNS, BUNDLES = Path("runs/real-data"), Path("runs/real-data-bundles")
+BUNDLES = Path("runs/real-data-bundles")
+RUN = Path("infobridge/0")
+"""Variant and seed, below a set's folder."""
 CONNECTIONS = 4
 
 
@@ -43,17 +45,17 @@ def ask(client: Client, name: str, modalities: list[str]) -> tuple[int, int]:
 
 def main() -> None:
     """Export, serve, ask, print."""
-    names = [name for name in SETS if (RUNS / name / "infobridge-0" / "run.json").exists()]
+    names = [name for name in SETS if (RUNS / name / RUN / "run.json").exists()]
     if not names:
-        sys.exit(f"no runs in {RUNS}: run `python -m benchmarks.real_data` first")
+        sys.exit(f"no runs in {RUNS}: run `python -m benchmarks.real_data --methods infobridge --seeds 1` first")
     for name in names:
-        arguments = ["-m", "export", str(RUNS / name / "infobridge-0"), "--to", str(BUNDLES / name), "--overwrite"]
+        arguments = ["-m", "export", str(RUNS / name / RUN), "--to", str(BUNDLES / name), "--overwrite"]
         subprocess.run([sys.executable, *arguments], check=True)
     with served([BUNDLES / name for name in names]) as url, Client(url) as client:
         print("\n| set | pairing | test samples | right over HTTP | accuracy | accuracy in training |")
         print("|---" * 6 + "|")
         for name in names:
-            run = json.loads((RUNS / name / "infobridge-0" / "run.json").read_text(encoding="utf-8"))
+            run = json.loads((RUNS / name / RUN / "run.json").read_text(encoding="utf-8"))
             modalities = list(run["modalities"])
             right, count = ask(client, name, modalities)
             measured = run["metrics"]["test"]["accuracy"]

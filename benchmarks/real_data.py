@@ -1,69 +1,57 @@
-"""Train every method on three real data sets, with the same seeds and epochs, and print tables.
+"""Compare methods on the real data sets, each with its own options: `training.compare` for one after the other.
 
-    python -m benchmarks.real_data
+    python -m benchmarks.real_data --preset table1 --seeds 5
 
-The data is found through INFOBRIDGE_DATA (default ../shared/data). Finished runs are not run again.
+Options other than --sets and --out are those of training.compare. The data is found through INFOBRIDGE_DATA (default
+../shared/data). Runs and results go to a folder for each set; finished runs are not run again.
 """
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from training.compare import INTERRUPTED
+from training.compare import main as compare
+
 DATA = Path(os.environ.get("INFOBRIDGE_DATA", "../shared/data"))
-METHODS = ("unimodal", "joint", "infobridge")
+RUNS = Path("runs/real-data")
+GRID = "--modalities audio video --epochs 25 --video.frames 6 --video.size 64 --video.encoder.frames stack"
 SETS = {
-    "grid_colour": "--modalities audio video --epochs 25 --video.frames 6 --video.size 64 --video.encoder.frames stack",
+    "grid_colour": GRID,
+    "grid_digit": GRID,
     "openclipart": "--modalities image text --epochs 20 --image.size 64 --image.fit pad",
     "her2st": "--modalities pathology genomics --epochs 20 --pathology.size 64 --dataset.group section",
 }
 """Options of each set's trainings."""
 
 
-def command(name: str, method: str, seed: int, out: Path) -> list[str]:
-    """Arguments of one training."""
-    table = DATA / name / "table.csv"
-    common = ("--dataset", "table", "--dataset.path", str(table), "--method", method, "--seed", str(seed))
-    return ["-m", "training.fit", *common, "--out", str(out), *SETS[name].split()]
+def command(name: str, options: Sequence[str], out: Path) -> list[str]:
+    """Arguments of one set's comparison; the given options come last and so win over the set's own."""
+    data = ("--dataset", "table", "--dataset.path", str(DATA / name / "table.csv"))
+    return [*data, *SETS[name].split(), *options, "--out", str(out / name)]
 
 
-def measure(name: str, method: str, seed: int, folder: Path) -> dict[str, float]:
-    """Test accuracies and macro-F1 of one training, which is run if it is not there yet."""
-    out = folder / name / f"{method}-{seed}"
-    if not (out / "run.json").exists():
-        arguments = command(name, method, seed, out)
-        print(f"$ python {' '.join(arguments)} --overwrite", flush=True)
-        subprocess.run([sys.executable, *arguments, "--overwrite"], check=True, stdout=subprocess.DEVNULL)
-    found = json.loads((out / "run.json").read_text(encoding="utf-8"))["metrics"]["test"]
-    return {"fused": found["accuracy"], "macro-F1": found["macro_f1"], **found["modality_accuracy"]}
-
-
-def main() -> None:
-    """Run what is missing, then print one table for each data set."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare on every set that is there; returns the exit code, 0 if all went well."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/real-data"))
-    options = parser.parse_args()
-    for name in options.sets:
+    parser.add_argument("--out", type=Path, default=RUNS)
+    own, options = parser.parse_known_args(arguments)
+    codes = []
+    for name in own.sets:
         if not (DATA / name / "table.csv").exists():
-            print(f"{name}: skipped, there is no {DATA / name / 'table.csv'}")
+            print(f"{name}: skipped, there is no {DATA / name / 'table.csv'}", flush=True)
             continue
-        rows = {
-            method: [measure(name, method, seed, options.out) for seed in range(options.seeds)] for method in METHODS
-        }
-        columns = list(rows[METHODS[0]][0])
-        print(f"\n{name}, test, mean ± standard deviation over {options.seeds} seeds\n")
-        print("| method | " + " | ".join(f"{c} alone" if c not in ("fused", "macro-F1") else c for c in columns) + " |")
-        print("|---" * (1 + len(columns)) + "|")
-        for method, found in rows.items():
-            cells = [[run[column] for run in found] for column in columns]
-            spread = [f"{statistics.mean(cell):.3f} ± {statistics.pstdev(cell):.3f}" for cell in cells]
-            print(f"| {method} | " + " | ".join(spread) + " |", flush=True)
+        print(f"\n{name}", flush=True)
+        codes.append(compare(command(name, options, own.out)))
+        if codes[-1] in INTERRUPTED:
+            break
+    return max(codes, default=0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

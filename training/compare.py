@@ -4,6 +4,7 @@ import fcntl
 import io
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # torch and transformers take seconds, which --help and a mis
 
 LOCK = ".lock"
 FAILED, REFUSED = 1, 2
+INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+"""Exit codes."""
 
 
 def compare(options: Options, common: tuple[str, ...], tables: Sequence[Table], again: str) -> int:
@@ -93,13 +96,15 @@ def report(
         CheckpointError: runs that cannot be compared.
     """
     from training.comparison import report as files
+    from training.comparison.data import groups_of_test
     from training.comparison.rows import found, outputs, rows_of
 
     scores, missing = outputs(cells)
     for entry in board.failed:
         missing[entry.cell.variant, entry.cell.seed] = f"failed: {entry.error}"
-    filled = [found(table, rows_of(table, cells, scores), options.resamples) for table in tables]
-    text = files.write(files.Report(again, cells, missing, filled, options.resamples), options.out)
+    groups = groups_of_test(cells, scores)
+    filled = [found(table, rows_of(table, cells, scores), groups.numbers, options.resamples) for table in tables]
+    text = files.write(files.Report(again, cells, missing, filled, groups, options.resamples), options.out)
     console.print(text, markup=False)
     console.print(f"written to {options.out}: {files.MARKDOWN}, {files.CSV}, {files.JSON}")
     return missing
@@ -146,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
-        print("interrupted before anything was started; the same command starts again", file=sys.stderr)
-        return 130
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED[0]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,7 @@ class Cell:
             stored = stored_config(checkpoint.read_json(path))
         except CheckpointError as error:
             return [str(error)]
-        old, new = (dict(_flat(asdict(config))) for config in (stored, self.config))
+        old, new = (dict(leaves(asdict(config))) for config in (stored, self.config))
         names = [name for name in {**old, **new} if name not in FREE and old.get(name) != new.get(name)]
         return [f"{name} {old.get(name)}, now {new.get(name)}" for name in names]
 
@@ -97,13 +98,13 @@ def stored_config(content: Mapping[str, Any]) -> Config:
     return checkpoint.read_config(values)
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """A nested dictionary's leaves with their paths."""
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """A nested dictionary's values with their paths, such as `image.size`."""
     if not isinstance(value, dict):
         yield name, list(value) if isinstance(value, tuple) else value
         return
     for key, entry in value.items():
-        yield from _flat(entry, f"{name}.{key}" if name else str(key))
+        yield from leaves(entry, f"{name}.{key}" if name else str(key))
 
 
 def cells_of(tables: Sequence[Table], common: tuple[str, ...], options: Options) -> list[Cell]:
@@ -131,11 +132,16 @@ def cells_of(tables: Sequence[Table], common: tuple[str, ...], options: Options)
 
 def _checked(variant: Variant, common: tuple[str, ...]) -> Config:
     try:
-        return parse([*common, *variant.options]).config
+        return _config((*common, *variant.options))
     except ConfigError as error:
         raise ConfigError(f"variant {variant.name} ({' '.join(variant.options)}): {error}") from None
     except SystemExit:
         raise ConfigError(f"variant {variant.name}: --help is of python -m training.fit") from None
+
+
+@cache
+def _config(options: tuple[str, ...]) -> Config:
+    return parse(options).config
 
 
 def visible_gpus() -> list[str]:

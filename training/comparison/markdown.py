@@ -2,17 +2,20 @@
 
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from training import checkpoint
-from training.comparison.cells import Cell
+from training.comparison.cells import Cell, leaves
+from training.comparison.data import Groups
 from training.comparison.rows import Found, Row
-from training.config import Config
 from training.errors import CheckpointError
 
 FIGURES = ("validation", "test", "macro_f1")
 ABSENT = "–"
+OWN = ("out", "method", "method_options", "seed", "cache", "workers")
+"""Options in which variants differ by their nature, or that change no outcome."""
 
 
 def mean(values: Sequence[float]) -> float:
@@ -76,9 +79,11 @@ def candidates(found: Found) -> list[str]:
     return ["", text + late, "", *grid(("candidate", "seeds", "validation", "test", ""), rows)]
 
 
-def differences(found: Found, resamples: int) -> list[str]:
+def differences(found: Found, groups: Groups, resamples: int) -> list[str]:
     """The reference against every other row."""
-    if found.reference is None or not found.comparisons:
+    if found.reference is None or not found.reference.figures:
+        return ["", f"No differences are tested: the reference, {found.table.reference}, has no finished run."]
+    if not found.comparisons:
         return []
     rows = []
     for each in found.comparisons:
@@ -86,11 +91,15 @@ def differences(found: Found, resamples: int) -> list[str]:
         interval = f"[{100 * result.low:+.1f}, {100 * result.high:+.1f}]"
         cells = (f"{100 * result.mean:+.1f}", interval, _p(result.p), _p(each.adjusted), str(len(each.seeds)))
         rows.append([each.other.label, *cells, result.verdict])
-    text = (
-        f"{found.reference.label} minus each other method, in points of test accuracy: paired bootstrap over seeds and "
-        f"test samples, {resamples:,} resamples. Holm's p allows for {len(rows)} comparisons. The verdict is on "
-        f"{found.reference.label}: noise where the interval contains 0."
+    name, number = found.reference.label, len(rows)
+    sentences = (
+        f"{name} minus each other row, in points of test accuracy: paired bootstrap over seeds and test samples, "
+        f"{resamples:,} resamples.",
+        groups.remark,
+        f"Holm's p allows for {number} {'comparison' if number == 1 else 'comparisons'}.",
+        f"The verdict is on {name}: noise where the interval contains 0.",
     )
+    text = " ".join(sentence for sentence in sentences if sentence)
     header = ("against", "difference", "95 % interval", "p", "p (Holm)", "seeds", "verdict")
     alone = any(len(each.seeds) == 1 for each in found.comparisons)
     warning = ["", "With one seed, the interval says nothing of how much seeds differ."] if alone else []
@@ -114,16 +123,17 @@ def conditions(cells: Sequence[Cell]) -> list[str]:
     lines = [
         f"Data set {config.dataset}{source}" + (f": {counts} samples{classes}." if counts else "."),
         f"Encoders: {encoders or 'the defaults'}; fusion {config.fusion}.",
-        f"Every variant has the same seeds ({', '.join(map(str, seeds))}), epochs ({config.epochs}), batches of "
-        f"{config.batch_size} in the same order, augmentation, optimiser ({config.optimiser}, learning rate "
-        f"{config.learning_rate:g}, {config.schedule}), first weights and data.",
+        f"But for what a method itself changes, all have the same seeds ({', '.join(map(str, seeds))}), first weights, "
+        f"epochs ({config.epochs}), batches of {config.batch_size} in the same order, augmentation, and optimiser "
+        f"({config.optimiser}, learning rate {config.learning_rate:g}, {config.schedule}).",
         "The epoch is chosen on validation." if config.keep == "best" else "The last epoch is kept.",
     ]
-    if facts["groups"] and facts["groups"] < sum(facts["samples"].values()):
-        lines.append("Samples come in groups; they are resampled one by one, which may make intervals too narrow.")
     other = _differing([cell for cell in cells if cell.seed == seeds[0]])
     if other:
         lines.append(f"**Not the same, beside the method: {'; '.join(other)}.**")
+    changed = _other_data(cells)
+    if changed:
+        lines.append(f"**The data changed between the trainings: {', '.join(changed)} had other data than the first.**")
     return lines
 
 
@@ -132,23 +142,31 @@ def _facts(cells: Sequence[Cell]) -> dict[str, Any]:
     for cell in cells:
         try:
             run = checkpoint.read_json(cell.folder / checkpoint.RUN)
-            return {"groups": 0, **run["data"], "modalities": list(run["modalities"])}
+            return {**run["data"], "modalities": list(run["modalities"])}
         except (CheckpointError, KeyError, TypeError):
             continue
-    return {"samples": {}, "labels": [], "groups": 0, "modalities": []}
+    return {"samples": {}, "labels": [], "modalities": []}
+
+
+def _other_data(cells: Sequence[Cell]) -> list[str]:
+    """Runs whose data was not that of the first one with their seed and modalities."""
+    first: dict[tuple[int, str, tuple[str, ...]], Any] = {}
+    found = []
+    for cell in cells:
+        with suppress(CheckpointError):
+            fingerprint = checkpoint.read_json(cell.folder / checkpoint.DATA).get("fingerprint")
+            same = first.setdefault((cell.seed, repr(cell.config.dataset_options), cell.config.modalities), fingerprint)
+            if fingerprint != same:
+                found.append(cell.name)
+    return found
 
 
 def _differing(cells: Sequence[Cell]) -> list[str]:
     """Options beside those of the method that are not the same in all variants."""
     found = []
-    values = {cell.variant: _options(cell.config) for cell in cells}
-    for name in _options(Config()):
-        if len({str(options[name]) for options in values.values()}) > 1:
-            each = ", ".join(f"{variant} {options[name]}" for variant, options in values.items())
+    values = {cell.variant: dict(leaves(asdict(cell.config))) for cell in cells}
+    for name in dict.fromkeys(name for options in values.values() for name in options):
+        if name.split(".")[0] not in OWN and len({str(options.get(name)) for options in values.values()}) > 1:
+            each = ", ".join(f"{variant} {options.get(name, ABSENT)}" for variant, options in values.items())
             found.append(f"{name} ({each})")
     return found
-
-
-def _options(config: Config) -> dict[str, Any]:
-    own = ("out", "method", "method_options", "seed", "cache", "workers")
-    return {name: value for name, value in asdict(config).items() if name not in own}

@@ -56,8 +56,9 @@ TABLE3 = (
 
 
 def table1(alphas: Sequence[float]) -> Table:
-    """Every method; of those with α, a family over `alphas`."""
+    """Every method on disk, the paper's in its order; of those with α, a family over `alphas`."""
     present = [name for name in LABELS if name in catalog.names("methods")]
+    present[-1:-1] = [name for name in catalog.names("methods") if name not in LABELS]
     found = [each for name in present for each in of_method(name, alphas or (PAPER_ALPHA,))]
     remarks = [f"{label}: left out, there is no method {name} here." for name, label in LABELS.items()]
     absent = [line for name, line in zip(LABELS, remarks, strict=True) if name not in present]
@@ -77,7 +78,7 @@ def table3(_: Sequence[float]) -> Table:
 def figure3(alphas: Sequence[float]) -> Table:
     """Weights α, each a row."""
     found = tuple(
-        variant(alpha_name(REFERENCE, alpha), f"α = {alpha:g}", f"--method {REFERENCE} --method.alpha {alpha:g}")
+        variant(alpha_name(REFERENCE, alpha), f"α = {alpha:g}", f"--method {REFERENCE} --method.alpha {alpha}")
         for alpha in alphas or PAPER_GRID
     )
     return Table("Figure 3: weights α", found, REFERENCE)
@@ -104,7 +105,7 @@ def of_method(name: str, alphas: Sequence[float], context: str | None = None) ->
         variant(
             alpha_name(folder, alpha),
             label if family is None else f"{label}, α = {alpha:g}",
-            f"{options} --method.alpha {alpha:g}",
+            f"{options} --method.alpha {alpha}",
             family,
         )
         for alpha in alphas

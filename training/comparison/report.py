@@ -9,6 +9,7 @@ from typing import Any
 
 from training import checkpoint
 from training.comparison.cells import Cell
+from training.comparison.data import Groups
 from training.comparison.markdown import FIGURES, accuracies, candidates, conditions, deviation, differences, mean
 from training.comparison.rows import Found, Row
 
@@ -27,6 +28,8 @@ class Report:
     missing: Mapping[Key, str]
     """Why a cell is not in the tables."""
     tables: Sequence[Found]
+    groups: Groups
+    """Of the test samples."""
     resamples: int
 
 
@@ -48,7 +51,7 @@ def markdown(report: Report) -> str:
         lines += [f"- {name}, seed {seed}: {why}" for (name, seed), why in report.missing.items()]
     for found in report.tables:
         lines += ["", f"## {found.table.title}", "", *accuracies(found), *candidates(found)]
-        lines += differences(found, report.resamples)
+        lines += differences(found, report.groups, report.resamples)
         lines += ["", *found.table.remarks] if found.table.remarks else []
     return "\n".join(lines) + "\n"
 
@@ -88,6 +91,8 @@ def _json(report: Report) -> dict[str, Any]:
         "command": report.command,
         "versions": checkpoint.versions(),
         "resamples": report.resamples,
+        "resampled": report.groups.remark,
+        "remarks": conditions(report.cells),
         "cells": [
             {
                 "variant": cell.variant,

@@ -141,8 +141,15 @@ def _figures(outputs: Mapping[int, dict[str, Scores]]) -> dict[int, Figures]:
     return figures
 
 
-def found(table: Table, candidates: Sequence[Row], resamples: int) -> Found:
-    """Choose a row of each family on validation, and test the reference against the others."""
+def found(table: Table, candidates: Sequence[Row], groups: NDArray[np.int64], resamples: int) -> Found:
+    """Choose a row of each family on validation, and test the reference against the others.
+
+    Args:
+        table: what is compared.
+        candidates: its rows.
+        groups: of the test samples, which are resampled together.
+        resamples: of the bootstrap.
+    """
     families: dict[str, list[Row]] = {}
     for row in candidates:
         families.setdefault(row.family, []).append(row)
@@ -152,17 +159,14 @@ def found(table: Table, candidates: Sequence[Row], resamples: int) -> Found:
         chosen = choose(validation)
         rows.append(next((row for row in members if row.name == chosen), members[0]))
     reference = next((row for row in rows if row.family == table.reference), None)
-    compared = [(row, *_difference(reference, row, resamples)) for row in rows if reference and row is not reference]
-    known = [(row, seeds, difference) for row, seeds, difference in compared if difference is not None]
+    known = []
+    for row in rows:
+        if reference is None or row is reference:
+            continue
+        seeds = tuple(seed for seed in reference.figures if seed in row.figures)
+        if seeds:
+            right, other = (np.stack([each.figures[seed].right for seed in seeds]) for each in (reference, row))
+            known.append((row, seeds, paired_bootstrap(right, other, groups, resamples)))
     adjusted = holm([difference.p for _, _, difference in known])
     comparisons = [Comparison(*each, p) for each, p in zip(known, adjusted, strict=True)]
     return Found(table, tuple(candidates), tuple(rows), reference, tuple(comparisons))
-
-
-def _difference(reference: Row, other: Row, resamples: int) -> tuple[tuple[int, ...], Difference | None]:
-    """Over the seeds that both have."""
-    seeds = tuple(seed for seed in reference.figures if seed in other.figures)
-    if not seeds:
-        return seeds, None
-    right, others = (np.stack([row.figures[seed].right for seed in seeds]) for row in (reference, other))
-    return seeds, paired_bootstrap(right, others, resamples)

@@ -30,9 +30,13 @@ class Difference:
 
 
 def paired_bootstrap(
-    right: NDArray[np.bool_], other: NDArray[np.bool_], resamples: int = 10_000, seed: int = 0
+    right: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> Difference:
-    """The difference of two accuracies, resampling seeds and, independently, test samples with replacement.
+    """The difference of two accuracies, resampling seeds and, independently, groups of test samples with replacement.
 
     Both variants always get the same seeds and samples. The interval holds the middle 95 % of the resampled
     differences; p is twice the smaller part of them on one side of 0, 0 included, with one counted in addition on
@@ -41,21 +45,26 @@ def paired_bootstrap(
     Args:
         right: `(seeds, samples)`, where the first variant is right.
         other: where the second is, with the same seeds and samples.
+        groups: `(samples,)` samples of one group are resampled together; all different, samples are resampled.
         resamples: how many.
         seed: of the resampling.
     """
-    assert right.shape == other.shape and right.ndim == 2, "the same seeds and samples"
-    seeds, samples = right.shape
+    assert right.shape == other.shape and right.shape[1:] == groups.shape, "the same seeds and samples"
+    members = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(members).astype(np.float64)
     paired = right.astype(np.float64) - other  # sums of these are whole numbers, so that 0 is met exactly
+    by_group = np.stack([np.bincount(members, weights=one) for one in paired])
+    seeds, count = by_group.shape
     generator = np.random.default_rng(seed)
     found = []
-    for start in range(0, resamples, max(1, CHUNK // samples)):
-        count = min(resamples - start, max(1, CHUNK // samples))
-        by_seed = _counts(generator, count, samples) @ paired.T
-        found.append((by_seed * _counts(generator, count, seeds)).sum(axis=1))
-    sums = np.concatenate(found)
-    low, high = np.quantile(sums / paired.size, (0.025, 0.975))
-    below, above = (int((side >= 0).sum()) + 1 for side in (-sums, sums))
+    for start in range(0, resamples, max(1, CHUNK // count)):
+        drawn = min(resamples - start, max(1, CHUNK // count))
+        counts = _counts(generator, drawn, count)
+        sums = ((counts @ by_group.T) * _counts(generator, drawn, seeds)).sum(axis=1)
+        found.append(sums / (seeds * (counts @ sizes)))
+    means = np.concatenate(found)
+    low, high = np.quantile(means, (0.025, 0.975))
+    below, above = (int((side >= 0).sum()) + 1 for side in (-means, means))
     p = min(1.0, 2 * min(below, above) / (resamples + 1))
     return Difference(float(paired.mean()), float(low), float(high), p)
 
