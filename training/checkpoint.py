@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,7 @@ FORMAT = 1
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"
+REPORT, PAGE, FIGURES = "report", "report.html", "figures"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
 PACKAGES = ("infobridge", "torch", "transformers", "accelerate", "numpy", "av", "soundfile", "pillow", "tokenizers")
@@ -84,22 +86,26 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
-OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES)
-"""Patterns of the files that a run writes."""
+REPORTS = (f"{REPORT}/{PAGE}", f"{REPORT}/{FIGURES}/*.png", f"{REPORT}/*.part")
+OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
+"""Patterns of the files that a run writes, and of its report."""
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier run wrote, and nothing else that may lie in the folder."""
+    """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder."""
     for pattern in OWN:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
+    for emptied in (folder / REPORT / FIGURES, folder / REPORT):
+        with suppress(OSError):  # absent, or holds other files
+            emptied.rmdir()
 
 
 def foreign(folder: Path) -> list[str]:
     """Names of what lies in the folder and is not of a run, where no run is there to be told from it."""
     if (folder / CONFIG).exists():
         return []
-    own = {path.name for pattern in OWN for path in folder.glob(pattern)}
+    own = {path.relative_to(folder).parts[0] for pattern in OWN for path in folder.glob(pattern)}
     return sorted(path.name for path in folder.iterdir() if path.name not in own and path.name != ".cache")
 
 

@@ -6,6 +6,8 @@ A critic projects each modality once, so that projections can be kept in a memor
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +152,18 @@ class MultilayerPerceptron(Critic):
         linear = (products * terms).sum(dim=-1)
         found: Tensor = self.readout[key](hidden).squeeze(-1) + linear
         return found
+
+
+@contextmanager
+def frozen(critic: nn.Module) -> Iterator[None]:
+    """What is computed inside treats the critic's parameters as constants; outside they stay trainable."""
+    for parameter in critic.parameters():
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in critic.parameters():
+            parameter.requires_grad_(True)
 
 
 def _key(pair: Pair) -> str:

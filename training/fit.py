@@ -52,7 +52,7 @@ def fit(config: Config, resume: bool = False) -> Result:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
     prepared = prepare(config)
-    facts = _facts(prepared.pairs)
+    facts = facts_of(prepared.pairs)
     loop = Loop(config, prepared, config.out)
     if resume:
         _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
@@ -77,7 +77,7 @@ def _summary(pairs: Pairs) -> str:
     return f"{' + '.join(pairs.sources)}: {counts}; {len(pairs.labels)} classes: {', '.join(pairs.labels)}"
 
 
-def _facts(pairs: Pairs) -> dict[str, Any]:
+def facts_of(pairs: Pairs) -> dict[str, Any]:
     """What identifies the data, and what a model card tells of it."""
     counts = {split: len(pairs.indices(split)) for split in SPLITS}
     digest = hashlib.sha256(b"".join(digest_of(sources) for sources in pairs.sources.values()))

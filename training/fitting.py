@@ -113,3 +113,10 @@ def finish(modality: Modality, training: Sequence[Array]) -> Modality:
     spectrograms = [modality.normalise(wave) for wave in training[:MEASURED]]
     values = np.stack(spectrograms).astype(np.float64)
     return replace(modality, mean=float(values.mean()), std=float(max(values.std(), 1e-6)))
+
+
+def unfinished(modality: Modality) -> Modality:
+    """A finished modality as it was when samples were decoded, which is what they are kept under."""
+    if not isinstance(modality, Audio):
+        return modality
+    return replace(modality, mean=Audio.mean, std=Audio.std)

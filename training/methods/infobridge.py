@@ -1,8 +1,8 @@
 """InfoBridge: cross-entropy plus conditional noise-contrastive estimation between the modalities (Eq. 10)."""
 
 import itertools
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.condition import condition
-from training.critics import Cosine, Critic, MultilayerPerceptron, Pair
+from training.critics import Cosine, Critic, MultilayerPerceptron, Pair, frozen
 from training.errors import ConfigError
 from training.information import (
     information_ceiling,
@@ -24,6 +24,7 @@ from training.information import (
 )
 from training.memory import Memory, Negatives, draw
 from training.method import Method, Run, Setting
+from training.protection import protection_loss
 
 
 class InfoBridge(Method):
@@ -31,12 +32,18 @@ class InfoBridge(Method):
 
     The critic maximises L(h) at weight 1, the encoders at weight α. With α = 0 the trajectory is that of joint
     training, bit for bit. T reaches the critic only, which is left out at export.
+
+    Variants: "paper" is Eq. 10. "protected" is ours and adds two terms: the cross-entropy of each modality's own share,
+    so that none can hide behind another, and that of false pairs that share the class, which must be classified no
+    worse than true ones. docs/design.md derives it. It needs a fusion whose shares are each modality's own.
     """
 
     @dataclass(frozen=True)
     class Options:
         """The paper's values where it gives them."""
 
+        variant: Literal["paper", "protected"] = "paper"
+        """As published, or with the terms of share_weight and protection."""
         alpha: float = 0.1
         """α of Eq. 10: weight of the information gradient on the encoders. At 0, the paper's "w/o CMI objective"
         (Table 2), this is joint training."""
@@ -69,6 +76,10 @@ class InfoBridge(Method):
         """Critic updates for each batch when alternating."""
         critic_learning_rate: float = 1e-3
         """Of the critic's own optimiser (Adam) when alternating."""
+        share_weight: float = 1.0
+        """Variant protected: weight of each modality's own cross-entropy."""
+        protection: float = 1.0
+        """Variant protected: weight of the cross-entropy of negatives_per_pair false pairs of each sample's class."""
 
         def __post_init__(self) -> None:
             """Refuse impossible values at construction."""
@@ -77,6 +88,10 @@ class InfoBridge(Method):
                     raise ConfigError(f"method.{name} must be at least 1, not {getattr(self, name)}")
             if not self.alpha >= 0 or not self.temperature > 0 or not self.critic_learning_rate > 0:
                 raise ConfigError("method.alpha must not be negative; temperature and learning rate must be positive")
+            if not 0 <= self.share_weight < math.inf or not 0 <= self.protection < math.inf:
+                raise ConfigError("method.share_weight and method.protection must not be negative")
+            if self.variant == "paper" and (self.share_weight, self.protection) != (1.0, 1.0):
+                raise ConfigError("method.share_weight and method.protection are of --method.variant protected")
 
     options: "InfoBridge.Options"
 
@@ -85,6 +100,8 @@ class InfoBridge(Method):
         names = list(setting.widths)
         if len(names) < 2:
             raise ConfigError(f"infobridge needs two or more modalities, it got {', '.join(names) or 'none'}")
+        if options.variant == "protected" and not setting.additive:
+            raise ConfigError("variant protected needs a fusion whose shares are each modality's own: concat or sum")
         self.pairs: list[Pair] = list(itertools.combinations(names, 2))
         self.condition = condition(options.context, setting, options)
         self.generator = torch.Generator().manual_seed(setting.seed + 1)
@@ -105,7 +122,7 @@ class InfoBridge(Method):
         return Cosine(*common, temperature=options.temperature)
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
-        """The task's cross-entropy, and -L(h) whose gradient reaches the encoders scaled by α."""
+        """The task's cross-entropy, -L(h) whose gradient reaches the encoders scaled by α, and the variant's terms."""
         task = functional.cross_entropy(out.logits, batch.labels)
         scaled = {name: scale_gradient(features, self.options.alpha) for name, features in out.features.items()}
         if self._critic_optimizer is None:
@@ -115,9 +132,20 @@ class InfoBridge(Method):
                 still = {name: features.detach() for name, features in out.features.items()}
                 for step in range(self.options.critic_steps):
                     self._update_critic(still, batch, remember=step == 0)
-            with _frozen(self.critic):
+            with frozen(self.critic):
                 objective = self.objective(scaled, batch, remember=False)
-        return {"task": task, "information": -objective}
+        terms = {"task": task, "information": -objective}
+        return terms | self._protection(out, batch) if self.options.variant == "protected" else terms
+
+    def _protection(self, out: Output, batch: Batch) -> dict[str, Tensor]:
+        """Each modality's own cross-entropy, and that of false pairs of the same class; computed in float32."""
+        options, shares = self.options, {name: share.float() for name, share in out.shares.items()}
+        own = {
+            f"own_{name}": options.share_weight * functional.cross_entropy(share, batch.labels)
+            for name, share in shares.items()
+        }
+        protected = protection_loss(shares, batch, options.negatives_per_pair, self.generator)
+        return {**own, "protection": options.protection * protected}
 
     def objective(self, features: dict[str, Tensor], batch: Batch, remember: bool = True) -> Tensor:
         """L(h), averaged over the pairs of modalities and both directions; computed in float32.
@@ -211,15 +239,3 @@ class InfoBridge(Method):
         self.generator.set_state(state["generator"].cpu())
         if self._critic_optimizer is not None:
             self._critic_optimizer.load_state_dict(state["critic_optimizer"])
-
-
-@contextmanager
-def _frozen(critic: nn.Module) -> Iterator[None]:
-    """What is computed inside treats the critic's parameters as constants; outside they stay trainable."""
-    for parameter in critic.parameters():
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in critic.parameters():
-            parameter.requires_grad_(True)

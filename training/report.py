@@ -1,0 +1,112 @@
+"""Report on finished runs, with figures: `python -m training.report RUN [RUN ...]`; `--help` says the rest."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Annotated
+
+import tyro
+from accelerate import Accelerator
+
+from bundle.checking import one_line
+from bundle.errors import BundleError
+from training import checkpoint
+from training.errors import ConfigError, TrainingError
+from training.progress import console
+from training.reporting import comparison, from_features, from_outputs
+from training.reporting.page import Page, write
+from training.reporting.run import Finished, facts, metrics, read
+
+DESCRIPTION = """Report on finished runs: one HTML file that needs nothing else, and its figures as PNG files.
+
+  python -m training.report runs/mine
+      confidences, accuracies, distances, joint features and more of one run: runs/mine/report/report.html
+  python -m training.report runs/sweep/alpha-*/*
+      several runs that differ in α and seed alone: the distance between the modalities against α, with mean and
+      standard deviation over the seeds: runs/sweep/report/report.html
+
+The data of the training is read again, through the cache. Of one run whose data is not there any more, the figures that
+need it are left out."""
+ORDER = ("confidence", "accuracy", "distance", "embedding", "information", "gradients", "realisability", "confusion")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to report on, and where to."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders of finished `python -m training.fit`: one, or several that differ in α and seed alone."""
+    to: Path | None = None
+    """Where to; not given, `report` in the run's own folder, of several runs in the folder that holds them all."""
+
+
+def report(run: Finished, accelerator: Accelerator) -> Page:
+    """The report of one run.
+
+    Raises:
+        CheckpointError: the run's files are damaged.
+    """
+    found, notice = from_features.sections(run, accelerator)
+    found |= from_outputs.sections(run)
+    config = run.checkpoint.config
+    return Page(
+        f"{config.method} on {config.dataset}",
+        [("Run", str(run.checkpoint.folder)), *facts(run)],
+        [found[name] for name in ORDER],
+        metrics(run),
+        [notice] if notice else [],
+    )
+
+
+def _folder(options: Options, runs: Sequence[Finished]) -> Path:
+    """Where the report goes, made and found to be writable.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    folders = [run.checkpoint.folder.resolve() for run in runs]
+    folder = options.to if options.to is not None else Path(os.path.commonpath(folders)) / checkpoint.REPORT
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--to {folder} cannot be written: {error.strerror or error}") from None
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    options = tyro.cli(Options, args=arguments, prog="python -m training.report", description=DESCRIPTION)
+    try:
+        if not options.runs:
+            raise ConfigError("expected the folder of a finished run, found none; --help says more")
+        folders = {folder.resolve(): folder for folder in options.runs}
+        runs = [read(folder) for folder in folders.values()]
+        if len(runs) > 1:
+            comparison.check(runs)
+        folder = _folder(options, runs)
+        accelerator = Accelerator(cpu=all(run.checkpoint.config.device == "cpu" for run in runs))
+        page = report(runs[0], accelerator) if len(runs) == 1 else comparison.compare(runs, accelerator)
+        path = write(page, folder)
+    except (TrainingError, BundleError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a share that went away
+        print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the report was not finished", file=sys.stderr)
+        return 130
+    for notice in page.notices:
+        print(notice, file=sys.stderr)
+    console.print(f"{path}; the figures are in {path.parent / checkpoint.FIGURES}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

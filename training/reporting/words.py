@@ -1,0 +1,65 @@
+"""What a report says below its figures: how to read each, in plain words."""
+
+CONFIDENCE = (
+    "Test split. For each class, the mean probability of the true class: a marker for what each modality's own share "
+    "of the logits says by itself, an upright stroke for the fused classifier. The longer the line between the "
+    "markers, the more a class is one that one modality tells and another does not (the paper's Fig. 1b). The "
+    "probabilities are not calibrated."
+)
+CONFUSION = (
+    "Test split, fused classifier. A row is a true class, a column a predicted one, the shade the share of the row's "
+    "samples; where classes are few, cells hold the counts. The diagonal is what is right."
+)
+MISTAKES = (
+    "Test split, fused classifier: the most frequent confusions, as the share of the true class that is taken for the "
+    "other; beside each bar the samples. There are too many classes for a matrix."
+)
+ACCURACY = (
+    "Validation split, after each epoch: the thick line is the fused classifier, the others each modality's own share "
+    "by itself. A modality whose line stays near the dotted one, the accuracy of always naming the commonest class, "
+    "was left behind by the training, or tells little by itself; a training with that modality alone says which."
+)
+INFORMATION = "Mean over each epoch's training batches and all pairs of modalities, in nats."
+ESTIMATE = (
+    " Solid: the critic's estimate E[g] of the conditional mutual information I(z1; z2 | T). It is neither a lower nor "
+    "an upper bound, and while features move fast, false pairs with an older partner are easily told from true ones, "
+    "which raises it: a progress figure, not a measurement."
+)
+BOUND = (
+    " Dashed: a lower bound on the information, measured on the batches trained on. It is loose, so that a bound below "
+    "0 is usual, and cannot exceed the logarithm of the number of false pairs that a true one is told from."
+)
+GRADIENTS = (
+    "Euclidean norm of the gradient of each term of the loss with respect to each modality's encoder (the paper's Eq. "
+    "13), of each epoch's first batch, as it reaches the encoder: of InfoBridge's information term, weighted by α "
+    "already. All panels share one logarithmic scale; where nothing is drawn, the norm is 0. A modality whose task "
+    "gradient lies far below another's learns little from the task."
+)
+VECTORS = "Test split; compared are {meaning}, at unit length."
+MEASURE = (
+    " The figure is the squared maximum mean discrepancy (MMD²) under a Gaussian kernel whose width is the median "
+    "distance of all pairs of the two modalities' vectors pooled; 0 means that both are distributed alike. The "
+    "estimator is without bias, so that a value a little below 0 is a distance of about 0. Within class is the mean "
+    "over the classes, under the same kernel."
+)
+ONE_WEIGHT = " The paper's Fig. 3 shows this against α; a report on several runs that differ in α draws that."
+MANY_WEIGHTS = (
+    " Points are means over the seeds; bars are one standard deviation to either side, where there are two seeds or "
+    "more. The kernel's width is chosen for each run. The paper says of its Fig. 3 that the distance falls as α "
+    "grows, and more so within class."
+)
+EMBEDDING = (
+    " Each point is a sample: its modalities' features of the kept epoch, each at unit length, side by side, brought "
+    "into the plane by t-SNE (perplexity {perplexity:g}, always the same seed; the paper's Fig. 4). Points that are "
+    "near are alike, so whether classes form groups can be seen; distances between groups, their sizes and the axes "
+    "mean nothing."
+)
+REALISABILITY = (
+    "The realisability error 𝒜 of the paper's Eq. 11: the mean distance on the test split between one modality's "
+    "features and what ridge regression makes of them from another's. The regression is fitted on the training split, "
+    "its strength chosen by cross-validation there. Drawn is the error divided by that of always predicting the mean: "
+    "0 is a perfect prediction, 1 none. It is a diagnostic and no bound: Eq. 12 has constants that cannot be "
+    "computed, and mutual information is the same under bijections of the features while 𝒜 is not, so that raising "
+    "the one need not lower the other."
+)
+MOVED = "Left out: it needs the data of the training, which was not found as it was."
