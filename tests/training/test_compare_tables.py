@@ -146,6 +146,7 @@ def test_nothing_finished_is_a_table_without_figures(tmp_path: Path) -> None:
     assert tables(tmp_path, *METHODS) == 0
     text = results(tmp_path)[0]
     assert "| Joint-Train | 0 of 2 | – | – | – |" in text
+    assert "- joint, seeds 0, 1: not trained" in text
     assert "No differences are tested: the reference, infobridge, has no finished run." in text
 
 

@@ -48,12 +48,23 @@ def markdown(report: Report) -> str:
     lines = ["# Comparison", "", *conditions(report.cells), "", "```", report.command, "```"]
     if report.missing:
         lines += ["", f"**Of {len(report.cells)} trainings, {len(report.missing)} are missing:**", ""]
-        lines += [f"- {name}, seed {seed}: {why}" for (name, seed), why in report.missing.items()]
+        lines += _reasons(report.missing)
     for found in report.tables:
         lines += ["", f"## {found.table.title}", "", *accuracies(found), *candidates(found)]
         lines += differences(found, report.groups, report.resamples)
         lines += ["", *found.table.remarks] if found.table.remarks else []
     return "\n".join(lines) + "\n"
+
+
+def _reasons(missing: Mapping[Key, str]) -> list[str]:
+    """A line for each variant and reason."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for (name, seed), why in missing.items():
+        seeds.setdefault((name, why), []).append(str(seed))
+    return [
+        f"- {name}, {'seed' if len(own) == 1 else 'seeds'} {', '.join(own)}: {why}"
+        for (name, why), own in seeds.items()
+    ]
 
 
 def _csv(report: Report) -> str:
