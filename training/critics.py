@@ -6,7 +6,7 @@ A critic projects each modality once, so that projections can be kept in a memor
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Pair = tuple[str, str]
+Directions = Sequence[tuple[Tensor, Tensor]]
 
 
 class Critic(nn.Module, ABC):
@@ -53,6 +54,20 @@ class Critic(nn.Module, ABC):
             valid: `(batch,)` false for an anchor without false pairs.
         """
 
+    def score_false(self, pair: Pair, directions: Directions, context: Tensor, valid: Tensor | None) -> Tensor:
+        """g of the false pairs of all directions, `(directions * batch, N0)`, after learning from all of them.
+
+        Args:
+            pair: the modalities.
+            directions: the sides of each direction, shaped as for `score`.
+            context: `(batch,)` the anchors' T.
+            valid: as for `observe`; None to learn nothing.
+        """
+        if valid is not None:
+            for first, second in directions:
+                self.observe(pair, first, second, context, valid)
+        return torch.cat([self.score(pair, first, second, context) for first, second in directions])
+
 
 class Cosine(Critic):
     """g = <(1 + e_T) ⊙ z̃1, z̃2> / τ - log Ẑ_T on unit projections, the default.
@@ -88,26 +103,45 @@ class Cosine(Critic):
 
     def score(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
         """Calibrated scores, in nats."""
-        raw = self._raw(pair, first, second, context)
+        raw = self._raw(self._scale(pair, context), first, second)
         shift = self.normaliser(pair)[context].nan_to_num(0.0)
         return raw - (shift if raw.dim() == 1 else shift[:, None])
 
-    def _raw(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
-        scale = 1.0 + self.context_scale[_key(pair)](context)
+    def score_false(self, pair: Pair, directions: Directions, context: Tensor, valid: Tensor | None) -> Tensor:
+        """The same, with every product computed once for both learning and scoring."""
+        scale = self._scale(pair, context)
+        raw = [self._raw(scale, first, second) for first, second in directions]
+        if valid is not None:
+            self._learn(pair, raw, context, valid)
+        shift = self.normaliser(pair)[context].nan_to_num(0.0)
+        return torch.cat(raw) - shift.repeat(len(raw))[:, None]
+
+    def _scale(self, pair: Pair, context: Tensor) -> Tensor:
+        scale: Tensor = 1.0 + self.context_scale[_key(pair)](context)
+        return scale
+
+    def _raw(self, scale: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        if first.dim() > second.dim():  # the product is the same, and cheaper when the many partners come last
+            first, second = second, first
         first, second, scale = _aligned(first, second, scale)
         return (scale * first * second).sum(dim=-1) / self.temperature
 
     @torch.no_grad()
     def observe(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor, valid: Tensor) -> None:
         """Move log Ẑ_T towards this batch's mean of exp(s / τ) over false pairs; a new context starts there."""
-        raw = self._raw(pair, first, second, context)
+        self._learn(pair, [self._raw(self._scale(pair, context), first, second)], context, valid)
+
+    @torch.no_grad()
+    def _learn(self, pair: Pair, scores: list[Tensor], context: Tensor, valid: Tensor) -> None:
+        """As `observe`, from each of several sets of scores in turn."""
         member = (context == torch.arange(self.contexts, device=context.device)[:, None]) & valid
         counts = member.sum(dim=1)
-        totals = torch.where(member, raw.logsumexp(dim=1), -math.inf).logsumexp(dim=1)
-        found = totals - torch.log(counts * raw.shape[1])  # NaN where a context is absent
         known = self.normaliser(pair)
-        mixed = torch.logaddexp(known + math.log(self.momentum), found + math.log(1.0 - self.momentum))
-        known.copy_(torch.where(known.isnan(), found, torch.where(counts > 0, mixed, known)))
+        anchors = torch.stack(scores).logsumexp(dim=2)[:, None]
+        totals = torch.where(member, anchors, -math.inf).logsumexp(dim=2)
+        for found in totals - torch.log(counts * scores[0].shape[1]):  # NaN where a context is absent
+            mixed = torch.logaddexp(known + math.log(self.momentum), found + math.log(1.0 - self.momentum))
+            known.copy_(torch.where(known.isnan(), found, torch.where(counts > 0, mixed, known)))
 
 
 class MultilayerPerceptron(Critic):

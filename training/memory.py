@@ -4,8 +4,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Negatives = Literal["same_context", "any"]
+
+_BLOCK = 16
+"""Entries counted at once when one is looked up by its rank; below 256, so that a count fits a byte."""
 
 
 class Memory(nn.Module):
@@ -35,6 +39,10 @@ class Memory(nn.Module):
     def projections(self, modality: str) -> Tensor:
         """`(size, dimensions)`; rows never written are zeros and are never drawn."""
         return self.get_buffer(f"projections_{modality}")
+
+    def rows(self, modality: str, indices: Tensor) -> Tensor:
+        """`(*indices.shape, dimensions)`: the projections of these entries."""
+        return functional.embedding(indices, self.projections(modality))  # copies rows; plain indexing goes by number
 
     @torch.no_grad()
     def push(self, projections: dict[str, Tensor], contexts: Tensor, samples: Tensor, groups: Tensor) -> None:
@@ -70,12 +78,44 @@ def draw(candidates: Tensor, count: int, generator: torch.Generator) -> tuple[Te
     Returns:
         Indices `(batch, count)`, and `(batch,)` false for an anchor without any candidate (its indices mean nothing).
     """
+    (drawn,), valid = draw_repeatedly(candidates, count, 1, generator)
+    return drawn, valid
+
+
+def draw_repeatedly(
+    candidates: Tensor, count: int, times: int, generator: torch.Generator
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """What `draw` gives when it is called `times` times in a row, for the cost of little more than one.
+
+    Random numbers are as many as draws, not as entries: each chooses a rank among the candidates that are left, and
+    the entry of that rank is looked up. Nothing as wide as the memory is made: the one pass over it counts candidates.
+    """
     batch, size = candidates.shape
-    keys = torch.rand(batch, size, generator=generator).to(candidates.device)
-    available = candidates.sum(dim=1)
-    width = min(count, size)
-    best = keys.masked_fill(~candidates, -1.0).topk(width, dim=1).indices
-    ranks = torch.arange(count, device=candidates.device).expand(batch, count)
-    again = (torch.rand(batch, count, generator=generator).to(candidates.device) * available[:, None]).long()
-    positions = torch.where(ranks < available[:, None], ranks, again).clamp(max=width - 1)
-    return best.gather(1, positions), available > 0
+    whole = candidates if size % _BLOCK == 0 else functional.pad(candidates, (0, -size % _BLOCK))
+    blocks = whole.view(torch.uint8).reshape(batch, -1, _BLOCK)
+    ends = blocks.sum(dim=2, dtype=torch.uint8).cumsum(dim=1)  # `(batch, blocks)`: candidates up to and with each
+    available = ends[:, -1]
+    uniform = torch.stack([torch.rand(batch, count, generator=generator) for _ in range(times)], dim=1)
+    ranks = _ranks(uniform.to(candidates.device), available[:, None, None]).flatten(1)
+    block = torch.searchsorted(ends, ranks, right=True).clamp(max=blocks.shape[1] - 1)
+    rows = block + blocks.shape[1] * torch.arange(batch, device=block.device)[:, None]
+    inside = functional.embedding(rows, blocks.flatten(0, 1)).cumsum(dim=2, dtype=torch.uint8)
+    before = ends.gather(1, block) - inside[:, :, -1]
+    place = (inside <= (ranks - before)[:, :, None]).sum(dim=2)
+    indices = (block * _BLOCK + place).clamp(max=size - 1)
+    return indices.reshape(batch, times, count).unbind(dim=1), available > 0
+
+
+def _ranks(uniform: Tensor, available: Tensor) -> Tensor:
+    """From `(..., count)` numbers in [0, 1): ranks below `available`, `(..., 1)`, distinct while there are any left.
+
+    The r-th of the ranks that were not taken yet is r and as many more as were taken before it.
+    """
+    order = torch.arange(uniform.shape[-1], device=uniform.device)
+    left = available - order
+    ranks = (uniform * torch.where(left > 0, left, available)).long()  # all taken: any of them again
+    for turn in range(1, uniform.shape[-1]):
+        taken = ranks[..., :turn].sort(dim=-1).values - order[:turn]
+        more = (taken <= ranks[..., turn, None]).sum(dim=-1)
+        ranks[..., turn] += more * (left[..., turn] > 0)
+    return ranks

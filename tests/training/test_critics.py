@@ -167,6 +167,25 @@ def test_the_normaliser_is_the_moving_average_a_loop_computes() -> None:
                 assert math.isnan(shift) if value not in expected else shift == pytest.approx(math.log(expected[value]))
 
 
+@pytest.mark.parametrize("build", [cosine, perceptron])
+@pytest.mark.parametrize("learn", [True, False])
+def test_scoring_both_directions_at_once_is_observing_both_and_then_scoring_each(build: Build, learn: bool) -> None:
+    critic, other = build(), build()
+    one, others, context = false_pairs(critic, 6)
+    directions, valid = [(one, others), (others.flip(0), others[:, 0])], torch.arange(6) != 2
+    with torch.no_grad():
+        for each in (critic, other):
+            perturb(each)
+            each.observe(PAIR, one, others, context, valid)
+        found = critic.score_false(PAIR, directions, context, valid if learn else None)
+        for sides in directions if learn else []:
+            other.observe(PAIR, *sides, context, valid)
+        expected = torch.cat([other.score(PAIR, *sides, context) for sides in directions])
+    torch.testing.assert_close(found, expected)
+    for buffer, same in zip(critic.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(buffer, same, equal_nan=True)
+
+
 def test_contexts_whose_scores_lie_far_apart_do_not_lose_their_normaliser() -> None:
     critic = Cosine({"audio": 2, "video": 2}, [PAIR], 2, 2, temperature=0.005)
     same = torch.tensor([[1.0, 0.0], [1.0, 0.0]])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.memory import Memory, Negatives, draw
+from training.memory import Memory, Negatives, draw, draw_repeatedly
 
 ENTRIES, CLASSES = 64, 4
 
@@ -178,3 +178,34 @@ def test_the_generator_alone_decides_and_no_other_random_stream_is_touched() -> 
     assert not torch.equal(one, second)
     generator.set_state(state)
     assert torch.equal(one, draw(allowed, 5, generator)[0])
+
+
+@pytest.mark.parametrize("size", [ENTRIES, ENTRIES + 3, 5])
+def test_drawing_several_times_at_once_is_drawing_in_a_row(size: int) -> None:
+    allowed = torch.rand(50, size, generator=seeded(1)) < 0.3
+    together, valid = draw_repeatedly(allowed, 4, 3, seeded(4))
+    generator = seeded(4)
+    for drawn in together:
+        alone, found = draw(allowed, 4, generator)
+        assert torch.equal(drawn, alone)
+        assert torch.equal(valid, found) and torch.equal(valid, allowed.any(dim=1))
+        assert allowed.gather(1, drawn)[valid].all()
+
+
+def test_every_set_of_partners_is_equally_likely() -> None:
+    allowed = torch.zeros(20_000, ENTRIES, dtype=torch.bool)
+    members = torch.tensor([3, 17, 18, 40, 63])
+    allowed[:, members] = True
+    chosen, _ = draw(allowed, 3, seeded(6))
+    sets = (chosen[:, :, None] == members).any(dim=1).long() @ (2 ** torch.arange(5))
+    counts = torch.bincount(sets, minlength=32).double()
+    counts = counts[counts > 0]
+    assert len(counts) == 10  # of 5 take 3
+    statistic = float(((counts - 2000) ** 2 / 2000).sum())
+    assert statistic < 9 + 4 * 18**0.5  # four standard deviations of χ²
+
+
+def test_the_rows_of_entries_are_their_projections() -> None:
+    memory = filled()
+    indices = torch.tensor([[3, 5], [0, 63]])
+    assert torch.equal(memory.rows("video", indices), memory.projections("video")[indices])

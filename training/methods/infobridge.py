@@ -22,7 +22,7 @@ from training.information import (
     prior_logit,
     scale_gradient,
 )
-from training.memory import Memory, Negatives, draw
+from training.memory import Memory, Negatives, draw_repeatedly
 from training.method import Method, Run, Setting
 from training.protection import protection_loss
 
@@ -175,21 +175,14 @@ class InfoBridge(Method):
     def _pair(self, pair: Pair, projections: dict[str, Tensor], contexts: Tensor, allowed: Tensor) -> Tensor:
         first, second = pair
         count = self.options.negatives_per_pair
-        forward, valid = draw(allowed, count, self.generator)
-        backward, _ = draw(allowed, count, self.generator)
+        (forward, backward), valid = draw_repeatedly(allowed, count, 2, self.generator)
         directions = (
-            (scale_gradient(projections[first], 2.0), self.memory.projections(second)[forward]),
-            (self.memory.projections(first)[backward], scale_gradient(projections[second], 2.0)),
+            (scale_gradient(projections[first], 2.0), self.memory.rows(second, forward)),
+            (self.memory.rows(first, backward), scale_gradient(projections[second], 2.0)),
         )
-        if self.training:
-            for one, other in directions:
-                self.critic.observe(pair, one, other, contexts, valid)
+        negative = self.critic.score_false(pair, directions, contexts, valid if self.training else None)
         positive = self.critic.score(pair, projections[first], projections[second], contexts)
-        found = [
-            nce_objective(positive, self.critic.score(pair, one, other, contexts), valid, self.margin)
-            for one, other in directions
-        ]
-        objective = torch.stack(found).mean()
+        objective = nce_objective(positive.repeat(2), negative, valid.repeat(2), self.margin)  # of both directions
         self._note(positive.detach(), valid, objective.detach())
         return objective
 
