@@ -58,6 +58,7 @@ def test_the_ablations_are_what_the_paper_leaves_out(tmp_path: Path) -> None:
         "infobridge-no-margin": {"margin": False},
         "infobridge-constant": {"context": "constant"},
         "infobridge-cluster-5": {"context": "cluster"},
+        "infobridge-uncapped": {"negatives_per_pair": 100},
     }
     assert (full.alpha, full.margin, full.context, full.clusters) == (0.1, True, "semantic", 5)
 
