@@ -27,13 +27,15 @@ def test_every_cell_of_a_preset_is_a_training(preset: str, tmp_path: Path) -> No
         assert (cell.config.seed, cell.config.cache) == (cell.seed, tmp_path / ".cache")
         command = cell.command(resume=False)
         assert command[1:3] == ["-m", "training.fit"] and f"--seed {cell.seed}" in " ".join(command)
-    assert table.reference == "infobridge"
+    assert table.reference == ("infobridge-protected" if preset == "protected" else "infobridge")
 
 
 def test_the_first_table_has_every_method_under_the_papers_name(tmp_path: Path) -> None:
     _, (table,), _ = planned(tmp_path, "--preset", "table1")
-    assert {variant.name for variant in table.variants} == set(catalog.names("methods"))
-    assert table.variants[-1].label == "InfoBridge (Ours)"
+    rows, ours = table.variants[:-2], table.variants[-2:]
+    assert {variant.name for variant in rows} == set(catalog.names("methods"))
+    assert rows[-1].label == "InfoBridge (Ours)"
+    assert [variant.family for variant in ours] == ["infobridge-protected"] * 2
     for name, label in LABELS.items():
         present = name in catalog.names("methods")
         assert present == (label in [variant.label for variant in table.variants])
@@ -65,10 +67,10 @@ def test_the_ablations_are_what_the_paper_leaves_out(tmp_path: Path) -> None:
 
 def test_rows_that_several_tables_share_are_trained_once(tmp_path: Path) -> None:
     _, tables, cells = planned(tmp_path, "--preset", *PRESETS, "--seeds", "1")
-    assert len(tables) == 4
+    assert len(tables) == 5
     once = [cell.variant for cell in cells]
     assert len(set(once)) == len(once) == len({cell.folder for cell in cells})
-    assert sum(len(table.variants) for table in tables) == len(once) + 5
+    assert sum(len(table.variants) for table in tables) == len(once) + 8
     assert [variant.label for variant in tables[3].variants] == [f"α = {alpha:g}" for alpha in PAPER_GRID]
 
 
@@ -77,7 +79,11 @@ def test_weights_make_families(tmp_path: Path) -> None:
     for method in WEIGHED:
         family = [variant for variant in table.variants if variant.family == method]
         assert [variant.name for variant in family] == [f"{method}-alpha-0.01", method, f"{method}-alpha-1"]
-    found = [cell.config.method_options.alpha for cell in cells if cell.variant.startswith("infobridge")]
+    found = [
+        cell.config.method_options.alpha
+        for cell in cells
+        if cell.variant.startswith("infobridge-alpha") or cell.variant == "infobridge"
+    ]
     assert found == [0.01, 0.1, 1.0]
     assert all(variant.family is None for variant in table.variants if variant.name in ("joint", "ogm_ge", "pmr"))
     assert table.reference == "infobridge", "the family"

@@ -45,8 +45,8 @@ class Options:
 
     out: Path = Path("runs/comparison")
     """Folder of the runs and of the results."""
-    preset: tuple[Literal["table1", "table2", "table3", "figure3"], ...] = ()
-    """The paper's tables, one or several; a row that is in two of them is trained once."""
+    preset: tuple[Literal["table1", "table2", "table3", "figure3", "protected"], ...] = ()
+    """The paper's tables, and the ablations of our variant, one or several; a row of two of them is trained once."""
     methods: tuple[str, ...] = ()
     """Names of methods."""
     conditions: tuple[str, ...] = ()

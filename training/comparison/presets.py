@@ -24,6 +24,10 @@ LABELS = {
 }
 """Rows of Table 1 by the name of their method."""
 
+PROTECTED = "infobridge-protected"
+PROTECTED_ALPHAS = (0.1, 0.5)
+"""Of our variant of InfoBridge, chosen on validation."""
+
 WEIGHED = ("infonce", "infobridge")
 """Methods with the paper's α, for which it searches one grid."""
 
@@ -66,6 +70,7 @@ def table1(alphas: Sequence[float]) -> Table:
     present = [name for name in LABELS if name in catalog.names("methods")]
     present[-1:-1] = [name for name in catalog.names("methods") if name not in LABELS]
     found = [each for name in present for each in of_method(name, alphas or (PAPER_ALPHA,))]
+    found += [_protected(alpha, PROTECTED) for alpha in alphas or PROTECTED_ALPHAS]
     remarks = [f"{label}: left out, there is no method {name} here." for name, label in LABELS.items()]
     absent = [line for name, line in zip(LABELS, remarks, strict=True) if name not in present]
     return Table("Table 1: methods", tuple(found), REFERENCE, tuple(absent))
@@ -90,11 +95,33 @@ def figure3(alphas: Sequence[float]) -> Table:
     return Table("Figure 3: weights α", found, REFERENCE)
 
 
+def protected(alphas: Sequence[float]) -> Table:
+    """What each term of our variant does: it without one or both, and whole."""
+    found = (
+        variant("assisted", "W/o either: Assisted", "--method assisted"),
+        _protected(0.0),
+        variant(
+            f"{PROTECTED}-alone",
+            "W/o False Pairs",
+            "--method infobridge --method.variant protected --method.protection 0",
+        ),
+        *(_protected(alpha, PROTECTED) for alpha in alphas or PROTECTED_ALPHAS),
+    )
+    return Table("InfoBridge, protected: ablations", found, PROTECTED)
+
+
+def _protected(alpha: float, family: str | None = None) -> Variant:
+    label = f"InfoBridge, protected, α = {alpha:g}" if family else f"W/o CMI Objective (α = {alpha:g})"
+    options = f"--method infobridge --method.variant protected --method.alpha {alpha:g}"
+    return variant(alpha_name(PROTECTED, alpha), label, options, family)
+
+
 PRESETS: dict[str, Callable[[Sequence[float]], Table]] = {
     "table1": table1,
     "table2": table2,
     "table3": table3,
     "figure3": figure3,
+    "protected": protected,
 }
 
 
