@@ -26,9 +26,9 @@ class Classifier(nn.Module):
         self.fusion = fusion
 
     def forward(self, inputs: dict[str, Tensor]) -> Output:
-        """Arrays by modality, `(batch, ...)`, to logits, features and shares."""
+        """Arrays by modality, `(batch, ...)`, to logits, features and shares; logits and shares always in float32."""
         features = {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
-        shares: dict[str, Tensor] = self.fusion(features)
+        shares: dict[str, Tensor] = {name: share.float() for name, share in self.fusion(features).items()}
         first, *others = shares.values()
         logits = first
         for share in others:

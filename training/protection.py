@@ -1,8 +1,8 @@
 """False pairs that share the class, classified: what keeps a modality's own evidence from leaning on its partner's.
 
 A false pair (z1 of one sample, z2 of another, both of class T) is a draw from p(z1 | T) p(z2 | T). The critic is asked
-to tell it from a true pair; the classifier is asked to call it T all the same, because whatever tells the two apart,
-given T, says nothing of T. docs/design.md has the derivation.
+to tell it from a true pair; the classifier is asked to call it T all the same, as a classifier would that takes the
+modalities for independent given T. docs/design.md says why, and when that is wrong.
 """
 
 import torch
@@ -31,6 +31,7 @@ def partners(batch: Batch, count: int, generator: torch.Generator) -> tuple[Tens
 def protection_loss(shares: dict[str, Tensor], batch: Batch, count: int, generator: torch.Generator) -> Tensor:
     """Mean cross-entropy of false pairs that share the class, a scalar; 0 where no sample has a partner.
 
+    Samples without a partner in the batch do not count: classes that are rare in a batch count less than their share.
     Each sample keeps its share of the first modality; of every other modality the share is a partner's, each drawn by
     itself. The gradient reaches all of them.
 

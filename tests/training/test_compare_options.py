@@ -32,10 +32,10 @@ def test_every_cell_of_a_preset_is_a_training(preset: str, tmp_path: Path) -> No
 
 def test_the_first_table_has_every_method_under_the_papers_name(tmp_path: Path) -> None:
     _, (table,), _ = planned(tmp_path, "--preset", "table1")
-    rows, ours = table.variants[:-2], table.variants[-2:]
+    *rows, ours = table.variants
     assert {variant.name for variant in rows} == set(catalog.names("methods"))
     assert rows[-1].label == "InfoBridge (Ours)"
-    assert [variant.family for variant in ours] == ["infobridge-protected"] * 2
+    assert (ours.name, ours.label) == ("infobridge-protected", "InfoBridge, protected")
     for name, label in LABELS.items():
         present = name in catalog.names("methods")
         assert present == (label in [variant.label for variant in table.variants])
@@ -70,7 +70,7 @@ def test_rows_that_several_tables_share_are_trained_once(tmp_path: Path) -> None
     assert len(tables) == 5
     once = [cell.variant for cell in cells]
     assert len(set(once)) == len(once) == len({cell.folder for cell in cells})
-    assert sum(len(table.variants) for table in tables) == len(once) + 8
+    assert sum(len(table.variants) for table in tables) == len(once) + 7
     assert [variant.label for variant in tables[3].variants] == [f"α = {alpha:g}" for alpha in PAPER_GRID]
 
 
@@ -87,6 +87,27 @@ def test_weights_make_families(tmp_path: Path) -> None:
     assert found == [0.01, 0.1, 1.0]
     assert all(variant.family is None for variant in table.variants if variant.name in ("joint", "ogm_ge", "pmr"))
     assert table.reference == "infobridge", "the family"
+
+
+@pytest.mark.parametrize("asked", [("--preset", "table1"), ("--methods", "joint", "infobridge")])
+def test_one_weight_is_a_family_too_so_that_the_reference_stays(asked: tuple[str, ...], tmp_path: Path) -> None:
+    _, (table,), cells = planned(tmp_path, *asked, "--alphas", "0.5", "--seeds", "1")
+    assert table.reference == "infobridge"
+    (bridge,) = [variant for variant in table.variants if variant.family == "infobridge"]
+    assert (bridge.name, bridge.label) == ("infobridge-alpha-0.5", "InfoBridge (Ours)")
+    assert {cell.config.method_options.alpha for cell in cells if cell.variant.startswith("infobridge")} == {0.5}
+
+
+def test_the_ablations_of_our_variant_leave_out_each_term(tmp_path: Path) -> None:
+    _, tables, cells = planned(tmp_path, "--preset", "protected", "table1", "--alphas", "0", "0.1", "--seeds", "1")
+    assert tables[0].reference == "infobridge-protected"
+    found = {cell.variant: cell.config.method_options for cell in cells}
+    assert found["infobridge-protected-alpha-0"].alpha == 0.0
+    assert found["infobridge-protected-alone"].protection == 0.0
+    assert found["infobridge-protected-shareless"].share_weight == 0.0
+    for variant in tables[0].variants[1:]:
+        assert found[variant.name].variant == "protected"
+        assert found[variant.name].alpha == (0.0 if variant.name.endswith("-0") else 0.1)
 
 
 def test_methods_and_conditions(tmp_path: Path) -> None:
@@ -161,7 +182,10 @@ REFUSED: list[tuple[str | Sequence[str], str]] = [
     ("--methods joint telepathy", "--methods: unknown name 'telepathy'; known are"),
     ("--conditions weather", "--conditions: unknown name 'weather'; known are cluster"),
     ("--methods joint --conditions semantic", "--conditions are of infobridge, which is not among --methods joint"),
-    ("--methods joint --alphas 0.1", "--alphas is for table1, figure3, and infonce and infobridge among --methods"),
+    (
+        "--methods joint --alphas 0.1",
+        "--alphas is for table1, figure3, --conditions, and infonce and infobridge among --methods",
+    ),
     ("--methods infobridge --alphas 0.1 0.1", "--alphas must be different numbers"),
     ("--methods joint --seeds 0", "--seeds must be at least 1, not 0"),
     ("--methods joint --seeds 1 1", "--seeds must be a number of seeds or different ones"),

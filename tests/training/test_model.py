@@ -116,3 +116,11 @@ def test_parts_are_reached_by_modality() -> None:
     model = build(CONFIG, MODALITIES, 3)
     assert isinstance(model, Classifier)
     assert list(model.encoders) == ["image", "genomics"] and isinstance(model.encoders["image"], Convolutional)
+
+
+def test_logits_and_shares_are_float32_under_mixed_precision_too() -> None:
+    model = build(CONFIG, MODALITIES, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(INPUTS)
+        assert model.fusion(out.features)["genomics"].dtype == torch.bfloat16, "what the fusion itself gives"
+    assert {out.logits.dtype, *(share.dtype for share in out.shares.values())} == {torch.float32}

@@ -271,3 +271,13 @@ def test_the_catalogue_finds_it_and_its_defaults_are_the_released_codes() -> Non
 def test_impossible_options_are_refused_at_construction(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Relearning.Options(**options)
+
+
+def test_a_training_too_short_for_a_diagnosis_says_that_it_is_joint_training(
+    fit: Fit, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "no diagnosis falls within 2 epochs, so this is joint training: lower --method.every"
+    assert fit(table, "--method", "relearning", "--epochs", "2") == 0
+    assert said in capsys.readouterr().out
+    assert fit(table, "--method", "relearning", "--epochs", "2", "--method.every", "1", "--overwrite") == 0
+    assert said not in capsys.readouterr().out

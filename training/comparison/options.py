@@ -115,7 +115,7 @@ def read(arguments: Sequence[str]) -> tuple[Options, tuple[str, ...], list[Table
         raise ConfigError("expected what to compare: --preset, --methods, --conditions, --variant or --variants")
     weighed = {"table1", "figure3"} & set(options.preset) or {*WEIGHED} & {*options.methods} or options.conditions
     if options.alphas and not weighed:
-        raise ConfigError(f"--alphas is for table1, figure3, and {' and '.join(WEIGHED)} among --methods")
+        raise ConfigError(f"--alphas is for table1, figure3, --conditions, and {' and '.join(WEIGHED)} among --methods")
     for title, variants in (("--variant", given), *((table.title, table.variants) for table in found)):
         _check_names(title, variants)
     if options.reference is not None and not any(options.reference in names_in(table) for table in found):

@@ -25,8 +25,8 @@ LABELS = {
 """Rows of Table 1 by the name of their method."""
 
 PROTECTED = "infobridge-protected"
-PROTECTED_ALPHAS = (0.1, 0.5)
-"""Of our variant of InfoBridge, chosen on validation."""
+OURS = "--method infobridge --method.variant protected"
+"""Our variant of InfoBridge; in tables beside the paper's, with the paper's α."""
 
 WEIGHED = ("infonce", "infobridge")
 """Methods with the paper's α, for which it searches one grid."""
@@ -64,16 +64,30 @@ TABLE3 = (
     variant("infobridge", "Semantics (Ours)", "--method infobridge"),
 )
 
+TABLE_OURS = (
+    variant("assisted", "W/o CMI Objective and False Pairs (Assisted)", "--method assisted"),
+    variant(f"{PROTECTED}-alpha-0", "W/o CMI Objective", f"{OURS} --method.alpha 0"),
+    variant(f"{PROTECTED}-alone", "W/o False Pairs", f"{OURS} --method.protection 0"),
+    variant(f"{PROTECTED}-shareless", "W/o Each Share's Own Loss", f"{OURS} --method.share-weight 0"),
+    variant(PROTECTED, "InfoBridge, protected", OURS),
+)
+
+SCHEDULES = (
+    "D&R takes encoders back every 20 epochs, and a stage of ReconBoost has 8: a short training is joint training "
+    "there, or ends within a stage, unless --variant gives these rows other options, as in "
+    '--variant "relearning=--method relearning --method.every 5".'
+)
+
 
 def table1(alphas: Sequence[float]) -> Table:
     """Every method on disk, the paper's in its order; of those with α, a family over `alphas`."""
     present = [name for name in LABELS if name in catalog.names("methods")]
     present[-1:-1] = [name for name in catalog.names("methods") if name not in LABELS]
     found = [each for name in present for each in of_method(name, alphas or (PAPER_ALPHA,))]
-    found += [_protected(alpha, PROTECTED) for alpha in alphas or PROTECTED_ALPHAS]
+    found += _weighed(PROTECTED, "InfoBridge, protected", OURS, alphas or (PAPER_ALPHA,))
     remarks = [f"{label}: left out, there is no method {name} here." for name, label in LABELS.items()]
     absent = [line for name, line in zip(LABELS, remarks, strict=True) if name not in present]
-    return Table("Table 1: methods", tuple(found), REFERENCE, tuple(absent))
+    return Table("Table 1: methods", tuple(found), REFERENCE, (SCHEDULES, *absent))
 
 
 def table2(_: Sequence[float]) -> Table:
@@ -95,25 +109,9 @@ def figure3(alphas: Sequence[float]) -> Table:
     return Table("Figure 3: weights α", found, REFERENCE)
 
 
-def protected(alphas: Sequence[float]) -> Table:
-    """What each term of our variant does: it without one or both, and whole."""
-    found = (
-        variant("assisted", "W/o either: Assisted", "--method assisted"),
-        _protected(0.0),
-        variant(
-            f"{PROTECTED}-alone",
-            "W/o False Pairs",
-            "--method infobridge --method.variant protected --method.protection 0",
-        ),
-        *(_protected(alpha, PROTECTED) for alpha in alphas or PROTECTED_ALPHAS),
-    )
-    return Table("InfoBridge, protected: ablations", found, PROTECTED)
-
-
-def _protected(alpha: float, family: str | None = None) -> Variant:
-    label = f"InfoBridge, protected, α = {alpha:g}" if family else f"W/o CMI Objective (α = {alpha:g})"
-    options = f"--method infobridge --method.variant protected --method.alpha {alpha:g}"
-    return variant(alpha_name(PROTECTED, alpha), label, options, family)
+def protected(_: Sequence[float]) -> Table:
+    """What each term of our variant does: it without one, without two, and whole, all with the paper's α."""
+    return Table("InfoBridge, protected: ablations", TABLE_OURS, PROTECTED)
 
 
 PRESETS: dict[str, Callable[[Sequence[float]], Table]] = {
@@ -133,13 +131,17 @@ def of_method(name: str, alphas: Sequence[float], context: str | None = None) ->
         label, folder, options = f"{label}, {context}", f"{name}-{context}", f"{options} --method.context {context}"
     if name not in WEIGHED or not alphas:
         return [variant(folder, label, options)]
-    family = folder if len(alphas) > 1 else None
+    return _weighed(folder, label, options, alphas)
+
+
+def _weighed(folder: str, label: str, options: str, alphas: Sequence[float]) -> list[Variant]:
+    """A family over `alphas`."""
     return [
         variant(
             alpha_name(folder, alpha),
-            label if family is None else f"{label}, α = {alpha:g}",
+            f"{label}, α = {alpha:g}" if len(alphas) > 1 else label,
             f"{options} --method.alpha {alpha}",
-            family,
+            folder,
         )
         for alpha in alphas
     ]

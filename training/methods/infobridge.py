@@ -86,8 +86,10 @@ class InfoBridge(Method):
             for name in ("negatives_per_pair", "memory", "dimensions", "critic_steps", "clusters"):
                 if getattr(self, name) < 1:
                     raise ConfigError(f"method.{name} must be at least 1, not {getattr(self, name)}")
-            if not self.alpha >= 0 or not self.temperature > 0 or not self.critic_learning_rate > 0:
-                raise ConfigError("method.alpha must not be negative; temperature and learning rate must be positive")
+            if not 0 <= self.alpha < math.inf or not self.temperature > 0 or not self.critic_learning_rate > 0:
+                raise ConfigError(
+                    "method.alpha must be a number and not negative; temperature and learning rate must be positive"
+                )
             if not 0 <= self.share_weight < math.inf or not 0 <= self.protection < math.inf:
                 raise ConfigError("method.share_weight and method.protection must not be negative")
             if self.variant == "paper" and (self.share_weight, self.protection) != (1.0, 1.0):

@@ -15,6 +15,7 @@ from training.clustering import Points, kmeans, squared_distances
 from training.errors import ConfigError
 from training.method import Method, Run, Setting
 from training.model import Classifier
+from training.progress import console
 
 
 class Relearning(Method):
@@ -97,6 +98,11 @@ class Relearning(Method):
                 raise ConfigError(
                     f"relearning needs a validation sample for each of the {classes} classes, there are {count}"
                 )
+        else:
+            console.print(
+                f"no diagnosis falls within {run.epochs} epochs, so this is joint training: lower --method.every",
+                markup=False,
+            )
 
     def diagnose(self, run: Run) -> dict[str, float]:
         """w_u by modality, from 0 to 1."""
