@@ -27,7 +27,8 @@ ESTIMATE = (
 )
 BOUND = (
     " Dashed: a lower bound on the information, measured on the batches trained on. It is loose, so that a bound below "
-    "0 is usual, and cannot exceed the logarithm of the number of false pairs that a true one is told from."
+    "0 is usual, and cannot exceed the logarithm of the number of false pairs that a true one is told from, or, of "
+    "InfoNCE, of the number of partners told apart, the true one among them: one more."
 )
 GRADIENTS = (
     "Euclidean norm of the gradient of each term of the loss with respect to each modality's encoder (the paper's Eq. "
