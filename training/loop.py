@@ -201,6 +201,8 @@ class Loop:
             self.progress = Progress(**content["progress"])
             self.history = content["history"]
             checkpoint.set_random_state(content["random"])
+        except torch.OutOfMemoryError:  # a RuntimeError, but nothing is wrong with the state
+            raise
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = one_line(error)[: checkpoint.LONGEST]
             raise CheckpointError(f"the training state in {self.folder} is of another training: {reason}") from None

@@ -20,13 +20,16 @@ from training.reporting import comparison, from_features, from_outputs
 from training.reporting.page import Page, write
 from training.reporting.run import Finished, facts, metrics, read
 
+LOG = ".log"
+"""What training.compare puts beside a run."""
 DESCRIPTION = """Report on finished runs: one HTML file that needs nothing else, and its figures as PNG files.
 
   python -m training.report runs/mine
       confidences, accuracies, distances, joint features and more of one run: runs/mine/report/report.html
-  python -m training.report runs/sweep/alpha-*/*
-      several runs that differ in α and seed alone: the distance between the modalities against α, with mean and
-      standard deviation over the seeds: runs/sweep/report/report.html
+  python -m training.report runs/figure3/infobridge/* runs/figure3/infobridge-alpha-*/*
+      several runs that differ in α and seed alone, here those of training.compare --preset figure3: the distance
+      between the modalities against α, with mean and standard deviation over the seeds:
+      runs/figure3/report/report.html; the .log files beside the runs are left out
 
 The data of the training is read again, through the cache. Of one run whose data is not there any more, the figures that
 need it are left out."""
@@ -61,6 +64,14 @@ def report(run: Finished, accelerator: Accelerator) -> Page:
     )
 
 
+def _without_logs(given: Sequence[Path]) -> list[Path]:
+    """The same without the logs that a glob over a comparison's runs finds among them, and without repetition."""
+    left = given if len(given) < 2 else [path for path in given if path.suffix != LOG or not path.is_file()]
+    if len(left) < len(given):
+        console.print(f"{LOG} files left out: {len(given) - len(left)}")
+    return list({path.resolve(): path for path in left}.values())
+
+
 def _folder(options: Options, runs: Sequence[Finished]) -> Path:
     """Where the report goes, made and found to be writable.
 
@@ -83,10 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = tyro.cli(Options, args=arguments, prog="python -m training.report", description=DESCRIPTION)
     try:
-        if not options.runs:
+        folders = _without_logs(options.runs)
+        if not folders:
             raise ConfigError("expected the folder of a finished run, found none; --help says more")
-        folders = {folder.resolve(): folder for folder in options.runs}
-        runs = [read(folder) for folder in folders.values()]
+        runs = [read(folder) for folder in folders]
         if len(runs) > 1:
             comparison.check(runs)
         folder = _folder(options, runs)

@@ -40,6 +40,8 @@ def load(path: Path) -> Any:
     try:
         content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         return _unpack(content["tree"], load_file(path.with_name(content["tensors"])))
+    except MemoryError:  # nothing is wrong with the state
+        raise
     except Exception as error:  # safetensors raises its own type
         reason = one_line(error) or type(error).__name__
         raise CheckpointError(f"no usable training state at {path.with_suffix('.json')}: {reason}") from None

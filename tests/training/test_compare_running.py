@@ -34,7 +34,12 @@ if "stubborn" in does:
     import signal
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 if "refuse to resume" in does and resume:
-    sys.exit("error: the training state is of another training")
+    print("error: the training state is of another training", file=sys.stderr)
+    sys.exit(2)
+if "die before resuming" in does and resume:
+    os.kill(os.getpid(), 9)
+if "crash before resuming" in does and resume:
+    raise MemoryError("out of memory")
 if resume:
     print("Resuming after epoch 1", file=sys.stderr)
 print("epoch 1/2: loss 0.1")
@@ -221,6 +226,25 @@ def test_a_cell_that_fails_after_it_was_resumed_does_not_start_anew(
     assert started(made).count("joint-0") == 1
 
 
+@pytest.mark.parametrize(
+    ("doing", "message"),
+    [("die before resuming", "ended by SIGKILL"), ("crash before resuming", "MemoryError: out of memory")],
+)
+def test_a_cell_that_breaks_down_before_it_is_resumed_keeps_its_state(
+    doing: str, message: str, made: Path, compare: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = planned(tmp_path / "out", *METHODS)[2][0]
+    interrupted(made, cell)
+    does(made, joint_0=[doing])
+    assert compare() == 1
+    assert [note["resume"] for note in notes(made) if note.get("cell") == "joint-0"] == [True]
+    assert f"failed: joint seed 0: {message}" in capsys.readouterr().err
+    assert cell.epochs_done() == 2
+    does(made)
+    assert compare() == 0
+    assert [note["resume"] for note in notes(made) if note.get("cell") == "joint-0"] == [True, True]
+
+
 @pytest.mark.parametrize("config", ["other", "damaged"])
 def test_an_interrupted_run_of_other_options_starts_anew(
     config: str, made: Path, compare: Compare, tmp_path: Path
@@ -300,6 +324,26 @@ def test_a_signal_stops_the_trainings_and_says_how_to_go_on(
     assert compare() == 0
     resumed = [note["cell"] for note in notes(made) if note.get("resume")]
     assert "infobridge-0" in resumed and "joint-0" not in resumed
+
+
+def test_a_stopped_replacement_is_not_announced_with_the_figures_of_the_run_it_replaces(
+    made: Path, compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare() == 0
+    capsys.readouterr()
+    (made / "joint-0.started").unlink()
+    does(made, joint_0=["wait"])
+
+    def interrupt() -> None:
+        wait_for(made / "joint-0.started")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert compare("--epochs", "3", "--replace") == 128 + signal.SIGINT
+    thread.join()
+    out = capsys.readouterr().out
+    assert "joint seed 0: stopped" in out and "validation" not in out
 
 
 def test_two_comparisons_do_not_share_a_folder(

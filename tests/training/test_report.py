@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +24,9 @@ from training.errors import DataError
 from training.evaluate import Encoded
 from training.report import main
 from training.reporting.features import Comparable, comparable, encode_split, restore
+from training.reporting.from_outputs import gradient_section
 from training.reporting.run import read as read_run
+from training.reporting.style import LIGHT, render
 
 EVIL = "<script>alert('$x_')</script> & \"cat\""
 NAMES = {"confidence", "confusion", "accuracy", "information", "gradients", "distance", "embedding", "realisability"}
@@ -130,6 +133,21 @@ def test_the_page_tells_the_facts_of_the_run(reported: Path, folder: Path) -> No
     assert f"kept {run.provenance['best_epoch']}" in text
     for sentence in ("mutual information is the same under bijections", "as the last epoch, 2, left them", "MMD²"):
         assert sentence in text
+
+
+def test_gradients_of_terms_that_come_and_go_are_told_where_they_are(folder: Path) -> None:
+    run = read_run(folder)
+    first, last = run.history
+    norms = {"task": {"audio": 0.5, "text": 0.25}}
+    memory = {"memory": dict.fromkeys(run.checkpoint.modalities, 1.0)}
+    epochs = [replace(first, gradient_norms=norms | memory), replace(last, gradient_norms=norms)]
+    section = gradient_section(replace(run, history=epochs))
+    assert section.alt == "Gradient norms over 2 epochs. In the last one, task: audio 0.5, text 0.25."
+    for part in ("the norm is 0, or the loss of that epoch has no such term", "OGM-GE and MMPareto change"):
+        assert part in section.text
+    assert section.draw is not None and render(section.draw, LIGHT).startswith(b"\x89PNG")
+    epochs[-1] = replace(last, gradient_norms={})
+    assert gradient_section(replace(run, history=epochs)).alt.endswith("In the last one there are none.")
 
 
 def test_training_again_takes_the_report_of_the_earlier_run_away(copied: Path, reported: Path) -> None:

@@ -16,10 +16,10 @@ from training.evaluate import Scores
 from training.realisability import Realisability
 from training.reporting import embedding, epochs
 from training.reporting.chart_classes import draw_confidence, draw_confusion, draw_embedding, draw_mistakes
-from training.reporting.chart_epochs import draw_gradient_norms
+from training.reporting.chart_epochs import MARKED, draw_accuracies, draw_gradient_norms, draw_information
 from training.reporting.chart_modalities import draw_distance_by_weight, draw_distances, draw_realisability
 from training.reporting.confidence import FUSED, Mistake, confidence, confusion, mistakes
-from training.reporting.style import DARK, LIGHT, LONGEST_NAME, class_names, marker, render
+from training.reporting.style import DARK, LIGHT, LONGEST_NAME, MARKERS, class_names, marker, render
 
 
 def scores(count: int = 30, classes: int = 4, absent: int | None = 3) -> Scores:
@@ -178,6 +178,33 @@ def test_pairs_without_a_figure_are_drawn_as_none() -> None:
         partial(draw_realisability, {pair: Realisability(0.0, 0.0, 1.0)}),
     ):
         assert render(draw, LIGHT).startswith(b"\x89PNG")
+
+
+def test_a_term_without_a_norm_above_0_is_not_said_to_be_0_where_it_is_absent() -> None:
+    nothing = {"memory": {"audio": [math.nan, math.nan]}, "entropy_audio": {"audio": [0.0, math.nan]}}
+    figure = draw_gradient_norms([1, 2], {"task": {"audio": [1.0, 0.1]}, **nothing}, 2, LIGHT)
+    said = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert said == [[], ["absent in every epoch"], ["0 or absent in every epoch"]]
+    assert render(lambda theme: draw_gradient_norms([1, 2], nothing, 2, theme), LIGHT)
+
+
+@pytest.mark.parametrize("count", [MARKED, MARKED + 1])
+def test_epochs_that_stand_alone_have_a_marker_however_many_there_are(count: int) -> None:
+    values = [1.0 if epoch % 8 in (0, 4, 5) else math.nan for epoch in range(count)]
+    alone = [epoch for epoch in range(count) if epoch % 8 == 0]
+    numbers = list(range(1, count + 1))
+    norms = draw_gradient_norms(numbers, {"memory": {"audio": values, "video": [1.0] * count}}, 1, LIGHT)
+    information = draw_information(numbers, {"information": values}, 1, LIGHT)
+    few = count <= MARKED
+    audio, video = norms.axes[0].lines
+    for line in (audio, information.axes[0].lines[0]):
+        assert line.get_marker() in list(MARKERS) and line.get_markevery() == (None if few else alone)
+    assert (video.get_marker() == "") == (not few)
+
+
+def test_a_single_epoch_shows_the_fused_accuracy() -> None:
+    lines = draw_accuracies([1], {"audio": [0.5], FUSED: [0.6]}, 0.1, 1, LIGHT).axes[0].lines
+    assert [line.get_marker() for line in lines[:2]] == [marker("audio"), marker(FUSED)]
 
 
 def test_a_term_that_never_pulls_is_said_to_be_0() -> None:

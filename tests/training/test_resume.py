@@ -256,6 +256,22 @@ def test_the_state_of_another_training_is_refused(
     assert "is of another training" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [("training.checkpoint.set_random_state", torch.OutOfMemoryError), ("training.state.load_file", MemoryError)],
+)
+def test_want_of_memory_is_not_taken_for_an_unusable_state(
+    place: str, error: type[Exception], interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error("out of memory")
+
+    with monkeypatch.context() as patched, pytest.raises(error):
+        patched.setattr(place, fail)
+        main(["--out", str(interrupted), "--resume"])
+    assert main(["--out", str(interrupted), "--resume"]) == 0
+
+
 def test_options_that_differ_from_the_stored_ones_are_refused(
     fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

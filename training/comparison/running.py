@@ -19,6 +19,8 @@ PATIENCE = 30.0
 PAUSE = 0.1
 RESUMED = "Resuming "
 """How a training that found its state begins."""
+REFUSED = 2
+"""Exit code of a training that says what is wrong; one that was killed or broke down has another."""
 
 
 @dataclass
@@ -37,6 +39,14 @@ class Job:
         with self.cell.log.open("rb") as file:
             file.seek(self.said_before)
             return file.read().decode("utf-8", errors="replace")
+
+    def finished(self) -> bool:
+        """Whether it trained to its end; run.json alone may be of the run that it was to replace."""
+        return self.process.returncode == 0 and (self.cell.folder / checkpoint.RUN).exists()
+
+    def cannot_resume(self) -> bool:
+        """Whether it refused the state it was to go on from; for want of memory it may go on another time."""
+        return self.resumed and self.process.returncode == REFUSED and RESUMED not in self.said()
 
 
 class Runner:
@@ -98,9 +108,9 @@ class Runner:
 
     def _end(self, job: Job) -> None:
         cell = job.cell
-        if job.process.returncode == 0 and (cell.folder / checkpoint.RUN).exists():
+        if job.finished():
             self.board.finished(cell)
-        elif job.resumed and RESUMED not in job.said():
+        elif job.cannot_resume():
             self.board.wait(cell, f"cannot be resumed ({reason(job)}), starts anew")
             self._start(cell, resume=False)
         else:
@@ -117,7 +127,7 @@ class Runner:
                     _signal(job, signal.SIGKILL)
             time.sleep(PAUSE)
         for job in self.jobs:
-            if (job.cell.folder / checkpoint.RUN).exists():
+            if job.finished():
                 self.board.finished(job.cell)
             else:
                 self.board.wait(job.cell, "stopped")

@@ -1,6 +1,7 @@
 """Draws what changes over the epochs: accuracies, estimated information, gradient norms."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from training.reporting.epochs import Series
 from training.reporting.style import Theme, legend, marker, panels
 
 MARKED = 40
-"""Epochs up to which each has a marker."""
+"""Epochs up to which each has a marker; beyond, only those do that stand alone, where no line would show them."""
 
 
 def draw_accuracies(epochs: Sequence[int], found: Series, guess: float, kept: int, theme: Theme) -> Figure:
@@ -42,8 +43,8 @@ def draw_information(epochs: Sequence[int], found: Series, kept: int, theme: The
     handles, names = [], []
     for name, values in found.items():
         label, mark, dashes = ("lower bound", "s", "--") if name.endswith("bound") else ("estimate", "o", "-")
-        shown = mark if len(epochs) <= MARKED else ""
-        handles += axes.plot(epochs, values, dashes, color=theme.strong, marker=shown)
+        marks = _marks(values, mark, every=len(epochs) <= MARKED)
+        handles += axes.plot(epochs, values, dashes, color=theme.strong, **marks)
         names.append(label)
     axes.axhline(0.0, color=theme.ink, linewidth=0.8)
     _kept(axes, epochs, kept, theme)
@@ -54,7 +55,9 @@ def draw_information(epochs: Sequence[int], found: Series, kept: int, theme: The
 
 
 def draw_gradient_norms(epochs: Sequence[int], found: Mapping[str, Series], kept: int, theme: Theme) -> Figure:
-    """A panel for each term of the loss on one logarithmic scale, a line for each modality; a norm of 0 is left out."""
+    """A panel for each term of the loss on one logarithmic scale, a line for each modality; a norm that is 0 or
+    absent is left out.
+    """
     figure, axes = panels(len(found), 2.1)
     handles, names = [], list(next(iter(found.values())))
     for panel, (term, norms) in zip(axes, found.items(), strict=True):
@@ -64,15 +67,17 @@ def draw_gradient_norms(epochs: Sequence[int], found: Mapping[str, Series], kept
         panel.set_ylabel("norm")
         _kept(panel, epochs, kept, theme)
         if np.isnan([*positive.values()]).all():
-            panel.text(0.5, 0.5, "0 in every epoch", ha="center", va="center", transform=panel.transAxes)
+            panel.text(0.5, 0.5, _nothing(norms), ha="center", va="center", transform=panel.transAxes)
     values = np.array([value for norms in found.values() for line in norms.values() for value in line])
     values = values[np.isfinite(values) & (values > 0.0)]
     for panel in axes:
-        panel.set_yscale("log")
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        panel.yaxis.set_minor_formatter(NullFormatter())
         if len(values):
+            panel.set_yscale("log")
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            panel.yaxis.set_minor_formatter(NullFormatter())
             panel.set_ylim(values.min() / 2.0, values.max() * 2.0)
+        else:
+            panel.set_yticks([])
         _finish(panel, epochs, last=panel is axes[-1])
     legend(figure, handles, names)
     return figure
@@ -80,9 +85,24 @@ def draw_gradient_norms(epochs: Sequence[int], found: Mapping[str, Series], kept
 
 def _line(axes: Axes, epochs: Sequence[int], values: Sequence[float], name: str, theme: Theme) -> Line2D:
     fused = name == FUSED
-    mark = "" if fused or len(epochs) > MARKED else marker(name)
-    (line,) = axes.plot(epochs, values, "-", color=theme.modality(name), marker=mark, linewidth=2.4 if fused else 1.6)
+    marks = _marks(values, marker(name), every=not fused and len(epochs) <= MARKED)
+    (line,) = axes.plot(epochs, values, "-", color=theme.modality(name), linewidth=2.4 if fused else 1.6, **marks)
     return line
+
+
+def _marks(values: Sequence[float], mark: str, every: bool) -> dict[str, Any]:
+    """Matplotlib's arguments for markers on every value, or on those alone that have no neighbour to be joined to."""
+    there = np.concatenate([[False], np.isfinite(values), [False]])
+    alone = np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist()
+    return {"marker": mark if every or alone else "", "markevery": None if every else alone}
+
+
+def _nothing(norms: Series) -> str:
+    """What is said of a term without any norm above 0."""
+    values = np.array([*norms.values()])
+    if np.isnan(values).all():
+        return "absent in every epoch"
+    return "0 or absent in every epoch" if np.isnan(values).any() else "0 in every epoch"
 
 
 def _kept(axes: Axes, epochs: Sequence[int], kept: int, theme: Theme) -> None:

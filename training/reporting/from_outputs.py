@@ -121,16 +121,22 @@ def gradient_section(run: Finished) -> Section:
     found, numbers = epochs.gradient_norms(run.history), [epoch.epoch for epoch in run.history]
     if not found:
         return Section("gradients", title, "", missing="The run's history holds no gradient norms.")
-    last = "; ".join(
-        f"{term}: {', '.join(f'{name} {values[-1]:.2g}' for name, values in norms.items())}"
+    present = {
+        term: {name: values[-1] for name, values in norms.items() if not math.isnan(values[-1])}
         for term, norms in found.items()
+    }
+    last = "; ".join(
+        f"{term}: {', '.join(f'{name} {value:.2g}' for name, value in norms.items())}"
+        for term, norms in present.items()
+        if norms
     )
+    alt = f"Gradient norms over {len(numbers)} epochs. "
     return Section(
         "gradients",
         title,
         words.GRADIENTS,
         lambda theme: draw_gradient_norms(numbers, found, run.kept, theme),
-        alt=f"Gradient norms over {len(numbers)} epochs. In the last one, {last}.",
+        alt=alt + (f"In the last one, {last}." if last else "In the last one there are none."),
     )
 
 

@@ -27,13 +27,15 @@ ESTIMATE = (
 )
 BOUND = (
     " Dashed: a lower bound on the information, measured on the batches trained on. It is loose, so that a bound below "
-    "0 is usual, and cannot exceed the logarithm of the number of false pairs that a true one is told from."
+    "0 is usual, and cannot exceed the logarithm of the number of false pairs that a true one is told from, or, of "
+    "InfoNCE, of the number of partners told apart, the true one among them: one more."
 )
 GRADIENTS = (
     "Euclidean norm of the gradient of each term of the loss with respect to each modality's encoder (the paper's Eq. "
     "13), of each epoch's first batch, as it reaches the encoder: of InfoBridge's information term, weighted by α "
-    "already. All panels share one logarithmic scale; where nothing is drawn, the norm is 0. A modality whose task "
-    "gradient lies far below another's learns little from the task."
+    "already. OGM-GE and MMPareto change the gradients after what is shown here. All panels share one logarithmic "
+    "scale; where nothing is drawn, the norm is 0, or the loss of that epoch has no such term, as happens where a "
+    "method trains in phases. A modality whose task gradient lies far below another's learns little from the task."
 )
 VECTORS = "Test split; compared are {meaning}, at unit length."
 MEASURE = (
