@@ -64,11 +64,13 @@ def report(run: Finished, accelerator: Accelerator) -> Page:
     )
 
 
-def _without_logs(given: Sequence[Path]) -> list[Path]:
-    """The same without the logs that a glob over a comparison's runs finds among them, and without repetition."""
+def _runs_among(given: Sequence[Path]) -> list[Path]:
+    """The same without the logs and reports that a glob over a comparison's runs finds, and without repetition."""
     left = given if len(given) < 2 else [path for path in given if path.suffix != LOG or not path.is_file()]
     if len(left) < len(given):
         console.print(f"{LOG} files left out: {len(given) - len(left)}")
+    if len(left) > 1:  # a report on all runs of one folder lies there beside them
+        left = [path for path in left if path.name != checkpoint.REPORT or (path / checkpoint.CONFIG).exists()]
     return list({path.resolve(): path for path in left}.values())
 
 
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = tyro.cli(Options, args=arguments, prog="python -m training.report", description=DESCRIPTION)
     try:
-        folders = _without_logs(options.runs)
+        folders = _runs_among(options.runs)
         if not folders:
             raise ConfigError("expected the folder of a finished run, found none; --help says more")
         runs = [read(folder) for folder in folders]

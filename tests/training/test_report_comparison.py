@@ -1,5 +1,6 @@
 """Several runs that differ in α: the distance against α, over seeds, and the runs that are refused."""
 
+import shutil
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -113,3 +114,12 @@ def test_runs_without_their_data_cannot_be_compared(sweep: Path, capsys: pytest.
         assert "infobridge/0: the data of its training was not found as it was" in line
     finally:
         kept.rename(sweep / "table.csv")
+
+
+def test_a_report_that_lies_among_the_runs_is_no_run(sweep: Path) -> None:
+    runs = [str(path) for path in sorted((sweep / "out" / "infobridge-alpha-1").glob("*"))]
+    assert main(runs) == 0
+    report = sweep / "out" / "infobridge-alpha-1" / "report"
+    assert (report / "report.html").exists()
+    assert main([*runs, str(report)]) == 0
+    shutil.rmtree(report)
