@@ -1,7 +1,6 @@
 """Train variants x seeds and test their differences: `python -m training.compare`; `--help` says the rest."""
 
 import fcntl
-import io
 import os
 import shlex
 import signal
@@ -15,7 +14,7 @@ from bundle.errors import BundleError
 from training.comparison.options import PROGRAM, Options, read
 from training.comparison.variants import Table
 from training.errors import ConfigError, TrainingError
-from training.progress import console
+from training.progress import begin, console
 
 if TYPE_CHECKING:  # torch and transformers take seconds, which --help and a misspelt option need not
     from training.comparison.board import Board
@@ -138,10 +137,7 @@ def locked(out: Path) -> Iterator[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no α shows a question mark
+    begin()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options, common, tables = read(given)

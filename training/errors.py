@@ -6,7 +6,7 @@ TrainingError
 └── CheckpointError   a run folder that cannot be resumed or read
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class TrainingError(Exception):
@@ -15,6 +15,27 @@ class TrainingError(Exception):
 
 class ConfigError(TrainingError):
     """An option that cannot be used."""
+
+
+def require_several(name: str, modalities: Iterable[str]) -> None:
+    """Refuse what `name` cannot do with fewer than two modalities.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    found = list(modalities)
+    if len(found) < 2:
+        raise ConfigError(f"{name} needs two or more modalities, it got {', '.join(found) or 'none'}")
+
+
+def require_additive(name: str, additive: bool) -> None:
+    """Refuse a fusion whose shares depend on other modalities too, where `name` reads them as each one's own.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if not additive:
+        raise ConfigError(f"{name} needs a fusion whose shares are each modality's own: concat or sum")
 
 
 class CheckpointError(TrainingError):

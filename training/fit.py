@@ -2,8 +2,6 @@
 
 import csv
 import hashlib
-import io
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -19,7 +17,7 @@ from training.errors import CheckpointError, ConfigError, TrainingError
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, decode_all, digest_of
-from training.progress import console
+from training.progress import begin, console
 
 
 def prepare(config: Config) -> Prepared:
@@ -137,10 +135,7 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no α shows a question mark
+    begin()
     try:
         given = sys.argv[1:] if arguments is None else arguments
         command = parse(given)

@@ -1,5 +1,8 @@
 """Progress bars on a terminal, plain lines elsewhere."""
 
+import io
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -9,6 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 console = Console(highlight=False, soft_wrap=True)
+
+
+def begin() -> None:
+    """What a program does first: one process of tokenizers, and output that no terminal's encoding can break."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no α shows a question mark
 
 
 def display() -> Progress:

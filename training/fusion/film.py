@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from training.errors import ConfigError
+from training.errors import require_several
 from training.fusion._linear import linear
 
 
@@ -38,8 +38,7 @@ class Film(nn.Module):
 
     def __init__(self, widths: dict[str, int], classes: int) -> None:
         super().__init__()
-        if len(widths) < 2:
-            raise ConfigError(f"film needs two or more modalities, it got {', '.join(widths) or 'none'}")
+        require_several("film", widths)
         self.first, *self.others = widths
         self.modulations = nn.ModuleDict({name: linear(widths[self.first], 2 * widths[name]) for name in self.others})
         self.widths = [widths[name] for name in self.others]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.errors import ConfigError
+from training.errors import require_several
 from training.fusion._linear import linear
 
 
@@ -40,8 +40,7 @@ class Gated(nn.Module):
 
     def __init__(self, widths: dict[str, int], classes: int) -> None:
         super().__init__()
-        if len(widths) < 2:
-            raise ConfigError(f"gated needs two or more modalities, it got {', '.join(widths) or 'none'}")
+        require_several("gated", widths)
         self.first, *self.others = widths
         self.widths = [widths[name] for name in self.others]
         hidden = max(widths.values())

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import ConfigError, require_additive
 from training.method import Method, Setting
 
 
@@ -39,8 +39,7 @@ class Assisted(Method):
 
     def __init__(self, setting: Setting, options: "Assisted.Options") -> None:
         super().__init__(setting, options)
-        if not setting.additive:
-            raise ConfigError("assisted needs a fusion whose shares are each modality's own: concat or sum")
+        require_additive("assisted", setting.additive)
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits, and weighted of every share."""

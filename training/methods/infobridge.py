@@ -13,7 +13,7 @@ from torch.nn import functional
 from training.batch import Batch, Output
 from training.condition import condition
 from training.critics import Cosine, Critic, MultilayerPerceptron, Pair, frozen
-from training.errors import ConfigError
+from training.errors import ConfigError, require_additive, require_several
 from training.information import (
     information_ceiling,
     information_estimate,
@@ -100,10 +100,9 @@ class InfoBridge(Method):
     def __init__(self, setting: Setting, options: "InfoBridge.Options") -> None:
         super().__init__(setting, options)
         names = list(setting.widths)
-        if len(names) < 2:
-            raise ConfigError(f"infobridge needs two or more modalities, it got {', '.join(names) or 'none'}")
-        if options.variant == "protected" and not setting.additive:
-            raise ConfigError("variant protected needs a fusion whose shares are each modality's own: concat or sum")
+        require_several("infobridge", names)
+        if options.variant == "protected":
+            require_additive("variant protected", setting.additive)
         self.pairs: list[Pair] = list(itertools.combinations(names, 2))
         self.condition = condition(options.context, setting, options)
         self.generator = torch.Generator().manual_seed(setting.seed + 1)

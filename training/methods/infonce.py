@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.critics import Pair
-from training.errors import ConfigError
+from training.errors import ConfigError, require_several
 from training.memory import Memory
 from training.method import Method, Setting
 
@@ -51,8 +51,7 @@ class InfoNCE(Method):
     def __init__(self, setting: Setting, options: "InfoNCE.Options") -> None:
         super().__init__(setting, options)
         names = list(setting.widths)
-        if len(names) < 2:
-            raise ConfigError(f"infonce needs two or more modalities, it got {', '.join(names) or 'none'}")
+        require_several("infonce", names)
         self.pairs: list[Pair] = list(itertools.combinations(names, 2))
         with torch.random.fork_rng(devices=[]):  # the projections' initial weights must not shift anyone else's numbers
             torch.default_generator.manual_seed(setting.seed + 2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import ConfigError, require_several
 from training.method import Method, Setting
 from training.model import Classifier
 
@@ -53,8 +53,7 @@ class MMPareto(Method):
 
     def __init__(self, setting: Setting, options: "MMPareto.Options") -> None:
         super().__init__(setting, options)
-        if len(setting.widths) < 2:
-            raise ConfigError(f"mmpareto needs two or more modalities, it got {', '.join(setting.widths) or 'none'}")
+        require_several("mmpareto", setting.widths)
         with torch.random.fork_rng(devices=[]):  # the heads' initial weights must not shift anyone else's numbers
             torch.default_generator.manual_seed(setting.seed + 2)
             self.heads = nn.ModuleDict(

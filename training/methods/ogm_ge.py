@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import ConfigError, require_several
 from training.method import Method, Run, Setting
 from training.model import Classifier
 
@@ -64,8 +64,7 @@ class OGMGE(Method):
 
     def __init__(self, setting: Setting, options: "OGMGE.Options") -> None:
         super().__init__(setting, options)
-        if len(setting.widths) < 2:
-            raise ConfigError(f"ogm_ge needs two or more modalities, it got {', '.join(setting.widths) or 'none'}")
+        require_several("ogm_ge", setting.widths)
         self.generator = torch.Generator().manual_seed(setting.seed + 1)
         self.active = options.first_epoch == 0
         self._coefficients: dict[str, Tensor] = {}

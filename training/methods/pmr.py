@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import ConfigError, require_several
 from training.method import Method, Run, Setting
 
 ROUNDING = 1e-12
@@ -73,8 +73,7 @@ class PMR(Method):
 
     def __init__(self, setting: Setting, options: "PMR.Options") -> None:
         super().__init__(setting, options)
-        if len(setting.widths) < 2:
-            raise ConfigError(f"pmr needs two or more modalities, it got {', '.join(setting.widths) or 'none'}")
+        require_several("pmr", setting.widths)
         for name, width in setting.widths.items():
             self.register_buffer(f"prototypes_{name}", torch.zeros(setting.classes, width))
         self.register_buffer("computed", torch.zeros((), dtype=torch.long))

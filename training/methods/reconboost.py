@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import ConfigError, require_additive, require_several
 from training.method import Method, Run, Setting
 from training.model import Classifier
 
@@ -80,10 +80,8 @@ class ReconBoost(Method):
     def __init__(self, setting: Setting, options: "ReconBoost.Options") -> None:
         super().__init__(setting, options)
         self.names = list(setting.widths)
-        if len(self.names) < 2:
-            raise ConfigError(f"reconboost needs two or more modalities, it got {', '.join(self.names) or 'none'}")
-        if not setting.additive:
-            raise ConfigError("reconboost needs a fusion whose shares are each modality's own: concat or sum")
+        require_several("reconboost", self.names)
+        require_additive("reconboost", setting.additive)
         self.epoch = 0
 
     @property

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.batch import Batch, Output
-from training.errors import ConfigError
+from training.errors import require_additive
 from training.evaluate import Evaluation
 from training.method import Method, Setting
 
@@ -26,8 +26,7 @@ class Unimodal(Method):
 
     def __init__(self, setting: Setting, options: "Unimodal.Options") -> None:
         super().__init__(setting, options)
-        if not setting.additive:
-            raise ConfigError("unimodal needs a fusion whose shares are each modality's own: concat or sum")
+        require_additive("unimodal", setting.additive)
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of every share."""
