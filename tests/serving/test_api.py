@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from bundle.answer import Prediction
 from bundle.predictor import Arrays, Predictor
+from bundle.work import Work
 from serving.api import Api
 from serving.model import ServedModel
 from serving.registry import Registry
@@ -33,13 +34,13 @@ class SlowPredictor(Predictor):
         self.sizes: list[int] = []
         self.error: Exception | None = None
 
-    def infer(self, batch: Sequence[Arrays]) -> list[Prediction]:
+    def infer(self, batch: Sequence[Arrays], work: Work | None = None) -> list[Prediction]:
         self.sizes.append(len(batch))
         self.entered.set()
         assert self.open.wait(PATIENCE)
         if self.error is not None:
             raise self.error
-        return super().infer(batch)
+        return super().infer(batch, work)
 
 
 Body = Callable[[httpx.AsyncClient, SlowPredictor, Api], Awaitable[None]]
