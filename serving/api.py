@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bundle.errors import InvalidInput
-from serving import docs_page, metrics, openapi, problems
+from serving import docs_page, metrics, openapi, page_files, problems
 from serving.examples import FORM
 from serving.fields import shorten
 from serving.host import Host
@@ -55,6 +55,8 @@ class Api:
             "/v1/docs/{name}": docs_page.file,
             EXAMPLE: self._example,
             EXAMPLE + "/{input}": self._example_input,
+            "/": page_files.start,
+            "/page/{name}": page_files.part,
             "/livez": self._live,
             "/healthz": self._live,
             "/readyz": self._is_ready,
