@@ -7,7 +7,6 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "page"
 START = "index.html"
@@ -86,6 +85,3 @@ def _send(request: Request, file: PageFile) -> Response:
     if file.tag in known or known == ["*"]:
         return Response(status_code=304, headers=headers)
     return Response(file.content, headers=headers, media_type=file.media_type)
-
-
-ROUTES = [Route("/", start), Route("/page/{name}", part)]
