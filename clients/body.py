@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 import anyio.to_thread
 import httpx
 
-CHUNK = 64 * 1024
+CHUNK = 256 * 1024
 """Bytes that a piece has at least, except the last: an encoder's boundaries and headers are no packets of their own."""
 
 
@@ -36,13 +36,14 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes; small pieces joined until they have `CHUNK` bytes, large ones left as they are."""
-    waiting: list[bytes] = []
-    size = 0
+    small: list[bytes] = []
     for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= CHUNK:
-            yield from waiting if len(piece) >= CHUNK and len(waiting) > 1 else [b"".join(waiting)]
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+        if len(piece) < CHUNK:
+            small.append(piece)
+        if small and (len(piece) >= CHUNK or sum(map(len, small)) >= CHUNK):
+            yield b"".join(small)
+            small = []
+        if len(piece) >= CHUNK:
+            yield piece
+    if small:
+        yield b"".join(small)

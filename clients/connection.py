@@ -10,6 +10,8 @@ import httpcore
 
 LEAST = 16 * 1024
 """Bytes from which a write is watched; what is shorter fits the socket's buffer and cannot block."""
+MOMENT = 0.01
+"""Seconds within which what has arrived is read, if it is an answer; TLS also hears what is none."""
 ANSWERED = "the server has answered before everything was sent"
 """httpcore takes a write that failed for a server that had enough, and reads the answer."""
 
@@ -95,6 +97,11 @@ class AsyncWatchedStream(httpcore.AsyncNetworkStream):
             httpcore.WriteError: the server has answered or is gone.
             httpcore.WriteTimeout: it takes too little within `timeout` seconds.
         """
+        if self._stream.get_extra_info("is_readable"):  # asyncio loses what was received when it fails to send
+            with anyio.move_on_after(MOMENT):
+                self._heard = await self._stream.read(LEAST)
+        if self._heard is not None:
+            raise httpcore.WriteError(ANSWERED)
         if len(buffer) < LEAST:
             await self._stream.write(buffer, timeout)
             return

@@ -25,9 +25,7 @@ def manners(url: str, timeout: float, retries: int | Retries) -> Manners:
     """
     if not timeout > 0:
         raise InvalidCall(f"timeout: expected seconds over 0, found {timeout!r}")
-    return Manners(
-        _checked_address(url), timeout, retries if isinstance(retries, Retries) else Retries(number=retries)
-    )
+    return Manners(_checked_address(url), timeout, retries if isinstance(retries, Retries) else Retries(number=retries))
 
 
 def options(asked: Manners, key: str | None, connections: int) -> dict[str, Any]:
