@@ -42,18 +42,25 @@ class Prediction:
     modalities: dict[str, ModalityAnswer]
 
 
-def softmax(logits: Array, temperature: float = 1.0) -> Array:
+def softmax(logits: Array, temperature: float | Array = 1.0) -> Array:
     """Probabilities along the last axis, computed in float64."""
     scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    np.exp(scaled, out=scaled)
+    scaled /= scaled.sum(axis=-1, keepdims=True)
+    return scaled
 
 
 def probabilities(outputs: Mapping[str, Array], calibration: Calibration) -> dict[str, Array]:
     """Graph outputs by name to probabilities by name, each `(batch, classes)`."""
-    temperatures = {SHARE + name: value for name, value in calibration.shares.items()}
-    temperatures[LOGITS] = calibration.fused
-    return {name: softmax(values, temperatures.get(name, 1.0)) for name, values in outputs.items()}
+    together = np.stack(list(outputs.values()))  # a few small arrays: one softmax costs as much as each of theirs
+    return dict(zip(outputs, softmax(together, _temperatures(tuple(outputs), calibration)), strict=True))
+
+
+def _temperatures(names: Sequence[str], calibration: Calibration) -> Array:
+    """What divides each output, `(outputs, 1, 1)`."""
+    known = {SHARE + name: value for name, value in calibration.shares.items()} | {LOGITS: calibration.fused}
+    return np.array([known.get(name, 1.0) for name in names])[:, None, None]
 
 
 def answers(
@@ -67,20 +74,20 @@ def answers(
     """
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise InvalidInput("a sample like those of the training", "one for which the classifier gives no finite number")
-    fused = probabilities(outputs, calibration)
-    shares = {name.removeprefix(SHARE): fused.pop(name) for name in list(fused) if name.startswith(SHARE)}
-    found = []
-    for row, probability in enumerate(fused[LOGITS]):
-        order = np.argsort(-probability, kind="stable")
-        best = order[0]
-        found.append(
-            Prediction(
-                model=model,
-                predictions=tuple(ClassProbability(labels[index], float(probability[index])) for index in order),
-                modalities={
-                    name: ModalityAnswer(labels[int(share[row].argmax())], float(share[row, best]))
-                    for name, share in shares.items()
-                },
-            )
+    found = probabilities(outputs, calibration)
+    fused = found.pop(LOGITS)
+    shares = {name.removeprefix(SHARE): (share, share.argmax(axis=1)) for name, share in found.items()}
+    order = np.argsort(-fused, axis=1, kind="stable")
+    return [
+        Prediction(
+            model=model,
+            predictions=tuple(
+                map(ClassProbability, [labels[index] for index in indices.tolist()], values[indices].tolist())
+            ),
+            modalities={
+                name: ModalityAnswer(labels[alone[row]], float(share[row, indices[0]]))
+                for name, (share, alone) in shares.items()
+            },
         )
-    return found
+        for row, (indices, values) in enumerate(zip(order, fused, strict=True))
+    ]

@@ -3,6 +3,7 @@
 BundleError
 ├── ManifestError          the bundle on disk is not what its manifest says, or says nothing we can read
 ├── SelfCheckFailed        the bundle does not reproduce its own golden samples on this machine
+├── WorkCancelled          nobody waits for the answer any more, so the work was ended; says nothing about the input
 └── InvalidInput           one payload cannot be used; knows its field, what was expected and what came
     ├── UnsupportedMedia   the payload is not of a format this modality reads
     └── TooLarge           the payload is over a limit
@@ -19,6 +20,10 @@ class ManifestError(BundleError):
 
 class SelfCheckFailed(BundleError):
     """The golden samples stored in the bundle were not reproduced."""
+
+
+class WorkCancelled(BundleError):
+    """The work was ended early because its caller asked for it; never the fault of a payload."""
 
 
 class InvalidInput(BundleError):

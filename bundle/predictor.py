@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 
 from bundle.answer import LOGITS, SHARE, Prediction, answers
@@ -11,6 +10,7 @@ from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array, Payload
+from bundle.work import Work
 
 Arrays = dict[str, Array]
 """One sample ready for the graph, by input name."""
@@ -49,7 +49,9 @@ class Predictor:
             raise ManifestError(
                 f"{GRAPH}: expected a graph that loads, found one that does not ({one_line(error)})"
             ) from None
+        self._session.disable_fallback()
         self._check_graph()
+        self._outputs = [node.name for node in self._session.get_outputs()]
 
     @property
     def provider(self) -> str:
@@ -79,12 +81,17 @@ class Predictor:
                     f"for each label, found {tuple(shape)}"
                 )
 
-    def prepare(self, sample: Mapping[str, Payload]) -> Arrays:
-        """Decode and normalise one sample: a payload for every input.
+    def prepare(self, sample: Mapping[str, Payload], work: Work | None = None) -> Arrays:
+        """Decode and normalise one sample: a payload for every input; `work` sets the limits and may end it early.
 
         Raises:
             InvalidInput: a missing or unknown input, or a payload that cannot be used; names the field.
+            WorkCancelled: the work was cancelled.
         """
+        if work is not None:
+            with work.active():
+                work.check()
+                return self.prepare(sample)
         for name in sample:
             if name not in self.modalities:
                 raise InvalidInput(f"only {', '.join(self.modalities)}", "an unknown input", field=name)
@@ -104,21 +111,35 @@ class Predictor:
         except InvalidInput as error:
             raise error.at(name) from None
 
-    def run(self, batch: Sequence[Arrays]) -> Arrays:
-        """Outputs of the graph by name, each `(batch, classes)`, for prepared samples."""
-        feed = {name: modality.stack([arrays[name] for arrays in batch]) for name, modality in self.modalities.items()}
-        names = [node.name for node in self._session.get_outputs()]
-        return {name: np.asarray(value) for name, value in zip(names, self._session.run(names, feed), strict=True)}
+    def run(self, batch: Sequence[Arrays], work: Work | None = None) -> Arrays:
+        """Outputs of the graph by name, each `(batch, classes)`, for prepared samples.
 
-    def infer(self, batch: Sequence[Arrays]) -> list[Prediction]:
-        """Answers for prepared samples, in order.
+        Raises:
+            WorkCancelled: the work was cancelled; the graph ends after the node that it is at.
+        """
+        feed = {name: modality.stack([arrays[name] for arrays in batch]) for name, modality in self.modalities.items()}
+        if work is None:
+            return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+        options = onnxruntime.RunOptions()
+        with work.watched(lambda: setattr(options, "terminate", True)):
+            try:
+                values = self._session.run(self._outputs, feed, options)
+            except Exception:  # ONNX Runtime has no type of its own for a run that was ended
+                work.check()
+                raise
+        return dict(zip(self._outputs, values, strict=True))
+
+    def infer(self, batch: Sequence[Arrays], work: Work | None = None) -> list[Prediction]:
+        """Answers for prepared samples, in order; `work`, which is that of the whole batch, may end it early.
 
         Raises:
             InvalidInput: the graph gives no finite number for one of them.
+            WorkCancelled: the work was cancelled.
         """
         if not batch:
             return []
-        return answers(self.manifest.name, self.manifest.labels, self.run(batch), self.manifest.calibration)
+        outputs = self.run(batch, work)
+        return answers(self.manifest.name, self.manifest.labels, outputs, self.manifest.calibration)
 
     def predict(self, samples: Sequence[Mapping[str, Payload]]) -> list[Prediction]:
         """Answers for raw samples, in order.

@@ -9,11 +9,13 @@ import numpy as np
 import soundfile
 import soxr
 
-from bundle.modalities.container import MAX_SECONDS
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_finite, check_positive, check_whole
 from bundle.modalities.sound import HIGHEST_RATE, LOWEST_RATE, centre, read_sound
+from bundle.work import checkpoint
 
+MAX_SECONDS = 600
+"""Of the stretch that a model may hear."""
 FLOOR = 1e-6
 """Added to the power before the logarithm: silence is log(1e-6)."""
 
@@ -65,7 +67,9 @@ class Audio(Modality):
         """A sound file to a mono waveform `(samples,)` float32, in -1..1 for integer formats."""
         wave, rate = read_sound(payload, self.seconds)
         if rate != self.rate:
+            checkpoint()
             wave = soxr.resample(wave, rate, self.rate)
+        checkpoint()
         start, stop = centre(len(wave), self.samples, margin=0)
         wave = wave[start:stop]
         return np.pad(wave, (0, self.samples - len(wave))).astype(np.float32)
@@ -75,8 +79,11 @@ class Audio(Modality):
         half = self.window // 2
         padded = np.pad(array.astype(np.float64), (half, self.window - half))
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.window)[:: self.hop][: self.shape[2]]
+        checkpoint()
         power = np.abs(np.fft.rfft(frames * np.hanning(self.window + 1)[:-1], axis=1)) ** 2
+        checkpoint()
         bands = power @ self._filters if self.bins else power
+        checkpoint()
         spectrogram = np.log(bands.T + FLOOR)
         return ((spectrogram - self.mean) / self.std).astype(np.float32)[None]
 
@@ -92,7 +99,8 @@ class Audio(Modality):
     def example(self, generator: np.random.Generator) -> bytes:
         """A generated stereo WAV at 22,050 Hz: tones in noise, shorter or longer than the model's length."""
         rate = 22_050
-        time = np.arange(1 + int(rate * self.seconds * generator.uniform(0.5, 1.6)))[:, None] / rate
+        seconds = min(self.seconds * generator.uniform(0.5, 1.6), MAX_SECONDS - 1)
+        time = np.arange(1 + int(rate * seconds))[:, None] / rate
         tones = np.sin(2 * np.pi * generator.uniform(80, 6000, 2) * time)
         buffer = io.BytesIO()
         soundfile.write(buffer, 0.4 * tones + 0.05 * generator.standard_normal(tones.shape), rate, format="WAV")

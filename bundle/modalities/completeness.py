@@ -1,11 +1,12 @@
 """How long a media file must be by its own structure, so that one cut short is known without decoding it."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from bundle.errors import InvalidInput
 
 STREAMED = 0x7FFF0000
-"""A RIFF size from here on is what programs write that cannot seek back: it says nothing."""
+"""A size in RIFF from here on is what programs write that cannot seek back: it says nothing."""
 END_OF_STREAM = 4
 """Flag of the last Ogg page of a stream."""
 FLV_TAGS = (8, 9, 18)
@@ -26,14 +27,35 @@ def refuse_cut(payload: bytes, expected: str) -> None:
 
 
 def _riff(payload: bytes) -> int:
-    """WAV and AVI: the size is in the header; the last padding byte may be missing."""
+    """WAV and AVI: the size is in the header; the last padding byte may be missing. A WAV's samples state theirs."""
     stated = int.from_bytes(payload[4:8], "little")
-    return 8 if stated >= STREAMED else 8 + stated - 1
+    if stated >= STREAMED:
+        return 8
+    samples = _chunks(payload, b"data", "little") if payload[8:12] == b"WAVE" else 0
+    return max(8 + stated - 1, samples)
 
 
 def _aiff(payload: bytes) -> int:
     """AIFF: as RIFF, with the bytes of numbers the other way round."""
-    return 8 + int.from_bytes(payload[4:8], "big") - 1
+    return max(8 + int.from_bytes(payload[4:8], "big") - 1, _chunks(payload, b"SSND", "big"))
+
+
+def _rf64(payload: bytes) -> int:
+    """RF64, WAV with sizes of 64 bits, which stand in its first chunk."""
+    if payload[12:16] != b"ds64":
+        return 12
+    return 8 + int.from_bytes(payload[20:28], "little") - 1
+
+
+def _chunks(payload: bytes, samples: bytes, order: Literal["little", "big"]) -> int:
+    """Up to where the chunk of samples goes by its own size, or the last one before it begins."""
+    position = 12
+    while position + 8 <= len(payload):
+        size = int.from_bytes(payload[position + 4 : position + 8], order)
+        if payload[position : position + 4] == samples:
+            return position + 8 if size >= STREAMED else position + 8 + size - 1
+        position += 8 + size + size % 2
+    return 12
 
 
 def _boxes(payload: bytes) -> int:
@@ -135,6 +157,7 @@ def _mp3(payload: bytes) -> int:
 
 STRUCTURES: tuple[tuple[bytes, int, Callable[[bytes], int]], ...] = (
     (b"RIFF", 0, _riff),
+    (b"RF64", 0, _rf64),
     (b"FORM", 0, _aiff),
     (b"ftyp", 4, _boxes),
     (b"FLV", 0, _flv),

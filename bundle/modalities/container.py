@@ -8,11 +8,13 @@ from typing import TypeVar
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.frame import Frame
 from av.stream import Disposition, Stream
 
 from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
 from bundle.modalities.completeness import refuse_cut
 from bundle.modalities.modality import Payload
+from bundle.work import checkpoint, limits
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,h264,asf,ogg,mp3,aac,wav,flac"
 """Demuxers that read one file. Playlist demuxers (HLS, DASH, concat) open what a file names: never listed."""
@@ -20,8 +22,6 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,h
 MAGIC = (b"FLV", b"\x1aE\xdf\xa3", b"RIFF", b"OggS", b"ID3", b"fLaC")
 """First bytes of formats we read: what starts so and cannot be opened is broken, not foreign."""
 
-MAX_SECONDS = 600
-MAX_PACKETS = 200 * MAX_SECONDS
 TIMED = ("flv", "matroska", "avi")
 """Containers whose header states the duration but no packet count."""
 
@@ -69,25 +69,37 @@ def first_track(tracks: Iterable[Track], expected: str, kind: str) -> Track:
     raise UnsupportedMedia(expected, f"a file without a {kind} track")
 
 
-def count_packets(clip: InputContainer, stream: Stream, expected: str) -> int:
+def decoded(clip: InputContainer, stream: Stream) -> Iterator[Frame]:
+    """Every frame of one track, with a checkpoint at each packet: many packets may give no frame at all."""
+    for packet in clip.demux(stream):
+        checkpoint()
+        for frame in packet.decode():
+            checkpoint()
+            assert isinstance(frame, Frame)
+            yield frame
+
+
+def count_packets(clip: InputContainer, stream: Stream, expected: str, seconds: float) -> int:
     """Number of packets of `stream`, read without decoding.
 
     Raises:
         InvalidInput: the file ends before what its header promises.
-        TooLarge: over `MAX_PACKETS`, or longer than `MAX_SECONDS`.
+        TooLarge: longer than `seconds`, or more packets than the limits allow.
     """
     count, end = 0, 0.0
-    for packet in clip.demux():
+    most = limits().packets
+    for total, packet in enumerate(clip.demux(), start=1):
+        checkpoint()
         if packet.is_corrupt:
             raise InvalidInput(expected, f"a file cut short or corrupt after {count} packets")
         if packet.pts is not None and packet.time_base is not None:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         count += packet.size > 0 and packet.stream_index == stream.index
-        if count > MAX_PACKETS:
-            raise TooLarge(f"at most {MAX_PACKETS:,} packets", "a longer file")
+        if total > most:
+            raise TooLarge(f"at most {most:,} packets", "a longer file")
     length = end - (clip.start_time or 0) / av.time_base
-    if length > MAX_SECONDS:
-        raise TooLarge(f"at most {MAX_SECONDS} seconds", f"{length:.0f} seconds")
+    if length > seconds:
+        raise TooLarge(f"at most {seconds:g} seconds", f"{length:.0f} seconds")
     if clip.format.name.startswith("mov") and count < stream.frames:
         raise InvalidInput(expected, f"a file cut short: {count} of {stream.frames} packets")
     stated = (clip.duration or 0) / av.time_base

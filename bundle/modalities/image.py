@@ -8,9 +8,9 @@ import numpy as np
 from bundle.modalities import pixels
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_choice, check_whole
+from bundle.work import limits
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Image(Modality):
 
     def decode(self, payload: Payload) -> Array:
         """A picture file to `(channels, size, size)` uint8."""
-        picture = pixels.open_picture(payload, FORMATS, MAX_PIXELS)
-        return pixels.to_array(pixels.to_square(pixels.flatten(picture, self.channels), self.size, self.fit))
+        picture = pixels.flatten(pixels.open_picture(payload, FORMATS, limits().pixels), self.channels)
+        return pixels.to_array(pixels.to_square(picture, self.size, self.fit))
 
     def example(self, generator: np.random.Generator) -> bytes:
         """A generated PNG that is not square."""

@@ -9,10 +9,9 @@ from bundle.errors import InvalidInput
 from bundle.modalities import pixels
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_whole
+from bundle.work import limits
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000")
-MAX_PIXELS = 80_000_000
-"""Under the size at which Pillow itself warns of a decompression bomb."""
 EXPECTED = "a colour (RGB) tile"
 
 
@@ -40,10 +39,11 @@ class Pathology(Modality):
 
     def decode(self, payload: Payload) -> Array:
         """A colour tile to `(3, size, size)` uint8."""
-        picture = pixels.open_picture(payload, FORMATS, MAX_PIXELS)
+        picture = pixels.open_picture(payload, FORMATS, limits().tile_pixels)
         if len(picture.getbands()) < 3 and picture.mode not in ("P", "PA"):
             raise InvalidInput(EXPECTED, f"a picture of mode {picture.mode}")
-        tile = pixels.to_array(pixels.to_square(pixels.flatten(picture, 3), self.size, "crop"))
+        picture = pixels.flatten(picture, 3)
+        tile = pixels.to_array(pixels.to_square(picture, self.size, "crop"))
         if (tile[0] == tile[1]).all() and (tile[1] == tile[2]).all() and tile.min() < tile.max():
             raise InvalidInput(EXPECTED, "a picture whose three channels are the same")
         return tile

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections import deque
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from bundle.errors import InvalidInput, TooLarge
 from bundle.modalities import container
 from bundle.modalities.completeness import refuse_cut
 from bundle.modalities.modality import Array, Payload
+from bundle.work import checkpoint, limits
 
 EXPECTED = "a sound file (WAV, FLAC, OGG, MP3) or a clip with a sound track (MP4, FLV, MPEG, WebM)"
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
@@ -18,6 +20,8 @@ FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 LOUDEST = 1e9
 """Float files may be over 1, but what is over this is not sound and would overflow."""
+BLOCK = 1 << 20
+"""Samples, of all channels together, that are read at once."""
 UNKNOWN_LENGTH = 2**40
 """libsndfile reports at least so many frames when a header does not tell how many there are."""
 
@@ -41,10 +45,11 @@ def read_sound(payload: Payload, seconds: float | None = None) -> tuple[Array, i
     if not isinstance(payload, bytes):
         raise InvalidInput(EXPECTED, f"{type(payload).__name__} instead of a file's bytes")
     refuse_cut(payload, EXPECTED)
-    wave, rate = _read_file(payload, seconds) or _read_track(payload)
+    wave, rate = _read_file(payload, seconds) or _read_track(payload, seconds)
     if not len(wave):
         raise InvalidInput(EXPECTED, "a sound file without samples")
-    if not (np.abs(wave) <= LOUDEST).all():
+    checkpoint()
+    if not (wave.max() <= LOUDEST and wave.min() >= -LOUDEST):  # NaN is neither
         raise InvalidInput("finite audio samples", "NaN, infinite or absurdly large samples")
     return wave, rate
 
@@ -66,35 +71,47 @@ def _read_file(payload: bytes, seconds: float | None) -> tuple[Array, int] | Non
         if file.format not in FORMATS or frames > UNKNOWN_LENGTH:
             return None
         _check_rate(rate)
-        start, stop = 0, frames
-        if seconds is not None:  # the margin keeps the edges of a resampling filter outside the stretch
-            start, stop = centre(frames, round(seconds * rate), math.ceil(rate / 20))
-        if stop - start > (container.MAX_SECONDS + 1) * rate:
-            raise TooLarge(f"at most {container.MAX_SECONDS} seconds of sound", f"{frames / rate:.0f} seconds")
         try:
             if file.format == "FLAC" and frames:
                 file.seek(frames - 1)
                 if len(file.read(1)) < 1:
                     raise InvalidInput(EXPECTED, "a truncated FLAC file")
+            if frames > limits().audio_seconds * rate:
+                raise _too_long(f"{frames / rate:.0f} seconds")
+            start, stop = _stretch(frames, rate, seconds)
+            _check_samples(stop - start)
             file.seek(start)
-            wave = file.read(stop - start, dtype="float32", always_2d=True)
+            wave = _read_mono(file, stop - start)
         except soundfile.LibsndfileError as error:
             raise InvalidInput(EXPECTED, f"a corrupt {file.format} file ({error})") from None
         if len(wave) < stop - start:
             raise InvalidInput(EXPECTED, f"a truncated {file.format} file: {len(wave)} of {stop - start} samples")
-    return _mono(wave.T), rate
+    return wave, rate
 
 
-def _read_track(payload: bytes) -> tuple[Array, int]:
-    """The first sound track of a clip, mono, at its own rate."""
+def _read_mono(file: soundfile.SoundFile, length: int) -> Array:
+    """The next `length` samples, or as many as there are: in blocks, for a file may have a thousand channels."""
+    wave = np.empty(length, dtype=np.float32)
+    block = max(1, BLOCK // file.channels)
+    for start in range(0, length, block):
+        checkpoint()
+        samples = file.read(min(block, length - start), dtype="float32", always_2d=True)
+        wave[start : start + len(samples)] = _mono(samples.T)
+        if len(samples) < min(block, length - start):
+            return wave[: start + len(samples)]
+    return wave
+
+
+def _read_track(payload: bytes, seconds: float | None) -> tuple[Array, int]:
+    """The first sound track of a clip, mono, at its own rate; with `seconds`, its centre as that of a file."""
     with container.opened(payload, EXPECTED) as clip:
         track = container.first_track(clip.streams.audio, EXPECTED, "sound")
-        container.count_packets(clip, track, EXPECTED)
+        container.count_packets(clip, track, EXPECTED, limits().audio_seconds)
         index = track.index
     with container.opened(payload, EXPECTED) as clip:
-        pieces: list[Array] = []
-        total, rate = 0, 0
-        for frame in clip.decode(clip.streams[index]):
+        pieces: deque[Array] = deque()
+        total, dropped, rate = 0, 0, 0
+        for frame in container.decoded(clip, clip.streams[index]):
             assert isinstance(frame, av.AudioFrame)
             samples = frame.to_ndarray()
             if not frame.format.is_planar:
@@ -102,12 +119,33 @@ def _read_track(payload: bytes) -> tuple[Array, int]:
             pieces.append(_mono(_to_float(samples)))
             rate = frame.sample_rate
             total += pieces[-1].shape[0]
-            if total > container.MAX_SECONDS * rate:
-                raise TooLarge(f"at most {container.MAX_SECONDS} seconds of sound", "a longer track")
+            if total > limits().audio_seconds * rate:
+                raise _too_long("a longer track")
+            _check_samples(total)
+            while pieces and dropped + len(pieces[0]) <= _stretch(total, rate, seconds)[0]:
+                dropped += len(pieces.popleft())  # the centre only moves on: what lies before it is not needed
     if total == 0:
         raise InvalidInput(EXPECTED, "a sound track without samples")
     _check_rate(rate)
-    return np.concatenate(pieces), rate
+    start, stop = _stretch(total, rate, seconds)
+    return np.concatenate(pieces)[max(0, start - dropped) : stop - dropped], rate
+
+
+def _stretch(frames: int, rate: int, seconds: float | None) -> tuple[int, int]:
+    """First and last frame (exclusive) that are needed."""
+    if seconds is None:
+        return 0, frames
+    # the margin keeps the edges of a resampling filter outside the stretch
+    return centre(frames, round(seconds * rate), margin=math.ceil(rate / 20))
+
+
+def _too_long(received: str) -> TooLarge:
+    return TooLarge(f"at most {limits().audio_seconds:g} seconds of sound", received)
+
+
+def _check_samples(count: int) -> None:
+    if count > limits().samples:
+        raise TooLarge(f"at most {limits().samples:,} samples", "more")
 
 
 def _check_rate(rate: int) -> None:

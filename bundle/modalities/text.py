@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from bundle.errors import InvalidInput, ManifestError, TooLarge
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_whole
+from bundle.work import checkpoint, limits
 
 FILE = "tokenizer.json"
-MAX_CHARACTERS = 100_000
 MAX_LENGTH = 100_000
 WORDS = ("red", "green", "old", "small", "house", "river", "music", "winter", "paper", "garden", "naïve", "日本")
 
@@ -72,8 +72,9 @@ class Text(Modality):
             raise InvalidInput("a text", "binary data (it holds a NUL character)")
         if not payload.strip():
             raise InvalidInput("a text with at least one word", "an empty text")
-        if len(payload) > MAX_CHARACTERS:
-            raise TooLarge(f"at most {MAX_CHARACTERS:,} characters", f"{len(payload):,} characters")
+        if len(payload) > limits().characters:
+            raise TooLarge(f"at most {limits().characters:,} characters", f"{len(payload):,} characters")
+        checkpoint()
         try:
             ids = self._tokenizer.encode(payload).ids
         except TypeError:  # half a surrogate pair, which JSON lets through and UTF-8 does not have

@@ -13,9 +13,9 @@ from bundle.errors import InvalidInput, TooLarge
 from bundle.modalities import container, pixels
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_choice, check_whole
+from bundle.work import checkpoint, limits
 
 EXPECTED = "a video clip (MP4, MOV, WebM, MKV, AVI, FLV, MPEG)"
-MAX_PIXELS = 4096 * 2304
 MAX_FRAMES = 1_024
 
 
@@ -51,7 +51,8 @@ class Video(Modality):
         with container.opened(payload, EXPECTED) as clip:
             track = container.first_track(clip.streams.video, EXPECTED, "picture")
             _check_pixels(track.codec_context.width, track.codec_context.height)
-            count = container.count_packets(clip, track, EXPECTED)
+            count = container.count_packets(clip, track, EXPECTED, limits().video_seconds)
+            _check_frames(count)
         with container.opened(payload, EXPECTED) as clip:
             kept, decoded = self._pick(clip, count)
         if decoded == 0:
@@ -68,16 +69,19 @@ class Video(Modality):
         decoded = 0
         stream = container.first_track(clip.streams.video, EXPECTED, "picture")
         stream.codec_context.thread_count = 1
-        for frame in clip.decode(stream):
+        for frame in container.decoded(clip, stream):
+            assert isinstance(frame, av.VideoFrame)
             times = int(np.count_nonzero(wanted == decoded))
             if times:
                 kept.extend([self._to_pixels(frame)] * times)
             decoded += 1
+            _check_frames(decoded)
         return kept, decoded
 
     def _to_pixels(self, frame: av.VideoFrame) -> Array:
         _check_pixels(frame.width, frame.height)
         picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+        checkpoint()
         if frame.rotation % 360:
             picture = picture.rotate(frame.rotation, expand=True)
         return pixels.to_array(pixels.to_square(pixels.flatten(picture, self.channels), self.size, self.fit))
@@ -91,8 +95,13 @@ class Video(Modality):
 
 
 def _check_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise TooLarge(f"frames of at most {MAX_PIXELS:,} pixels", f"{width}x{height}")
+    if width * height > limits().frame_pixels:
+        raise TooLarge(f"frames of at most {limits().frame_pixels:,} pixels", f"{width}x{height}")
+
+
+def _check_frames(count: int) -> None:
+    if count > limits().frames:
+        raise TooLarge(f"a clip of at most {limits().frames:,} frames", "one of more frames")
 
 
 def evenly(count: int, frames: int) -> Array:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image as Pillow
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge, UnsupportedMedia
-from bundle.modalities import Array, Image, image
+from bundle.limits import Limits
+from bundle.modalities import Array, Image
+from bundle.work import Work
 from tests.bundle.media import colourful, picture
 
 IMAGE = Image(size=16)
@@ -163,9 +165,8 @@ def test_any_proportions_fit(fit: str, size: tuple[int, int]) -> None:
     assert found.shape == (3, 16, 16)
 
 
-def test_a_picture_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "MAX_PIXELS", 255)
-    with pytest.raises(TooLarge, match="at most 255 pixels, received 16x16 pixels"):
+def test_a_picture_over_the_limit_is_refused() -> None:
+    with Work(Limits(pixels=255)).active(), pytest.raises(TooLarge, match="at most 255 pixels, received 16x16 pixels"):
         IMAGE.decode(picture(PIXELS))
 
 

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image as Pillow
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge
-from bundle.modalities import Pathology, pathology
+from bundle.limits import Limits
+from bundle.modalities import Pathology
+from bundle.work import Work
 from tests.bundle.media import colourful, picture
 
 PATHOLOGY = Pathology(size=16)
@@ -27,12 +29,11 @@ def test_a_large_tile_is_read() -> None:
 
 def test_no_tile_within_the_limit_makes_pillow_warn() -> None:
     assert Pillow.MAX_IMAGE_PIXELS is not None
-    assert pathology.MAX_PIXELS < Pillow.MAX_IMAGE_PIXELS
+    assert Limits().tile_pixels < Pillow.MAX_IMAGE_PIXELS
 
 
-def test_a_tile_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pathology, "MAX_PIXELS", 63 * 64)
-    with pytest.raises(TooLarge):
+def test_a_tile_over_the_limit_is_refused() -> None:
+    with Work(Limits(tile_pixels=63 * 64)).active(), pytest.raises(TooLarge):
         PATHOLOGY.decode(picture(colourful(64, 64)))
 
 

@@ -7,7 +7,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge
+from bundle.limits import Limits
 from bundle.modalities import Text
+from bundle.work import Work
 from tests.bundle.media import colourful, picture
 from tests.bundles import tiny_tokenizer
 
@@ -103,6 +105,8 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 
 
 def test_a_text_over_the_limit_is_refused() -> None:
+    with Work(Limits(characters=3)).active(), pytest.raises(TooLarge, match="at most 3 characters, received 4"):
+        TEXT.decode("four")
     with pytest.raises(TooLarge, match="at most 100,000 characters, received 100,001 characters"):
         TEXT.decode("r" * 100_001)
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge, UnsupportedMedia
-from bundle.modalities import Audio, Video, video
+from bundle.limits import Limits
+from bundle.modalities import Audio, Video
 from bundle.modalities.video import evenly
+from bundle.work import Work
 from tests.bundle.media import brightening, clip, picture, sound, talking_clip, tone, turned
 
 
@@ -107,21 +109,23 @@ def test_the_cover_picture_of_a_song_is_no_clip() -> None:
         Video().decode(b"ID3\3\0\0" + size + body + song)
 
 
-def test_frames_over_the_limit_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = clip(brightening(2))
-    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 63)
-    with pytest.raises(TooLarge, match="received 64x64"):
-        Video().decode(payload)
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(frame_pixels=64 * 63), "frames of at most 4,032 pixels, received 64x64"),
+        (Limits(video_seconds=2), "at most 2 seconds, received 3 seconds"),
+        (Limits(frames=29), "at most 29 frames"),
+        (Limits(frames=10, video_seconds=0.05, audio_seconds=0.05), "at most 20 packets"),
+    ],
+)
+def test_a_clip_over_a_limit_is_refused(limits: Limits, message: str) -> None:
+    with Work(limits).active(), pytest.raises(TooLarge, match=message):
+        Video().decode(clip(brightening(30)))
 
 
-def test_a_clip_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    payload = clip(brightening(30))
-    monkeypatch.setattr("bundle.modalities.container.MAX_SECONDS", 2)
-    with pytest.raises(TooLarge, match="at most 2 seconds, received 3 seconds"):
-        Video().decode(payload)
-    monkeypatch.setattr("bundle.modalities.container.MAX_PACKETS", 20)
-    with pytest.raises(TooLarge, match="at most 20 packets"):
-        Video().decode(payload)
+def test_a_clip_at_its_limits_is_read() -> None:
+    with Work(Limits(frame_pixels=64 * 64, video_seconds=3.0, frames=30)).active():
+        assert brightness(Video(frames=1, size=16), clip(brightening(30))) == [15]
 
 
 @pytest.mark.parametrize("kind", ["mp4", "avi", "webm", "flv"])
