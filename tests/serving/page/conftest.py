@@ -4,12 +4,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.serving.process import Server
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+if TYPE_CHECKING:  # the tests themselves skip where there is no Playwright
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -17,6 +19,8 @@ OPTIONS = (
     *("--disable-component-update", "--disable-sync"),
 )
 """So that the browser itself looks for nothing on the network."""
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
+PATIENCE = 15_000
 EXPECTED = "Failed to load resource: the server responded with a status of"
 """What Chromium writes to the console for any refusal, however well the page handles it."""
 
@@ -29,12 +33,12 @@ class Watched:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def watch(self, page: "api.Page") -> None:
+    def watch(self, page: "Page") -> None:
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._console)
 
-    def _console(self, message: "api.ConsoleMessage") -> None:
+    def _console(self, message: "ConsoleMessage") -> None:
         if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
             self.complaints.append(message.text)
 
@@ -49,20 +53,31 @@ class Watched:
         return sum(url.partition("?")[0] == self.home + path for url in self.requests)
 
 
-Open = Callable[..., "api.Page"]
+Open = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator["api.Browser"]:
+def browser() -> Iterator["Browser"]:
     """Closed with this package: while Playwright runs, no other test could start an event loop."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"needs a browser: none of {', '.join(NAMES)} is installed")
     root = ("--no-sandbox",) if os.geteuid() == 0 else ()
-    with api.sync_playwright() as playwright:
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=[*OPTIONS, *root])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="package")
+def context(browser: "Browser", server: Server) -> Iterator["BrowserContext"]:
+    """Of a calm visitor at a desk; tests share it, and what it has in its cache."""
+    made = browser.new_context(base_url=server.url, **DESK)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -71,27 +86,24 @@ def watched(server: Server) -> Watched:
 
 
 @pytest.fixture
-def open_page(browser: "api.Browser", watched: Watched) -> Iterator[Open]:
-    """Opens a blank page with the options of a browser's context."""
-    contexts = []
+def open_page(browser: "Browser", context: "BrowserContext", watched: Watched) -> Iterator[Open]:
+    """Opens a blank page, in a context of its own where it is given options of one."""
+    opened: list[Page] = []
 
-    def opened(**options: object) -> "api.Page":
-        settings: dict[str, object] = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
-        context = browser.new_context(base_url=watched.home, **{**settings, **options})  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    def make(**options: object) -> "Page":
+        page = browser.new_page(**{**DESK, "base_url": watched.home, **options}) if options else context.new_page()
+        opened.append(page)
+        page.set_default_timeout(PATIENCE)
         watched.watch(page)
         return page
 
-    api.expect.set_options(timeout=15_000)
-    yield opened
-    for context in contexts:
-        context.close()
+    yield make
+    for page in opened:
+        page.close()
     assert watched.foreign() == []
     assert watched.complaints == []
 
 
 @pytest.fixture
-def page(open_page: Open) -> "api.Page":
+def page(open_page: Open) -> "Page":
     return open_page()
