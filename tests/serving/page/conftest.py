@@ -11,7 +11,7 @@ import pytest
 from tests.serving.process import Server
 
 if TYPE_CHECKING:  # the tests themselves skip where there is no Playwright
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -34,9 +34,20 @@ class Watched:
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, page: "Page") -> None:
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._request)
+        page.on("pageerror", self._error)
         page.on("console", self._console)
+
+    def leave(self, page: "Page") -> None:
+        page.remove_listener("request", self._request)
+        page.remove_listener("pageerror", self._error)
+        page.remove_listener("console", self._console)
+
+    def _request(self, request: "Request") -> None:
+        self.requests.append(request.url)
+
+    def _error(self, error: "Error") -> None:
+        self.complaints.append(str(error))
 
     def _console(self, message: "ConsoleMessage") -> None:
         if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
@@ -73,37 +84,48 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="package")
-def context(browser: "Browser", server: Server) -> Iterator["BrowserContext"]:
-    """Of a calm visitor at a desk; tests share it, and what it has in its cache."""
-    made = browser.new_context(base_url=server.url, **DESK)
+def desk(browser: "Browser", server: Server) -> Iterator["Page"]:
+    """The page that most tests take in turn, since to start one takes longer than most tests."""
+    made = browser.new_page(base_url=server.url, **DESK)
+    made.set_default_timeout(PATIENCE)
     yield made
     made.close()
 
 
 @pytest.fixture
-def watched(server: Server) -> Watched:
-    return Watched(server.url)
+def watched(server: Server) -> Iterator[Watched]:
+    """What the test's pages did; afterwards, none may have asked anybody else or complained."""
+    made = Watched(server.url)
+    yield made
+    assert made.foreign() == []
+    assert made.complaints == []
 
 
 @pytest.fixture
-def open_page(browser: "Browser", context: "BrowserContext", watched: Watched) -> Iterator[Open]:
-    """Opens a blank page, in a context of its own where it is given options of one."""
+def page(desk: "Page", watched: Watched) -> Iterator["Page"]:
+    """A blank page of a calm visitor at a desk."""
+    watched.watch(desk)
+    yield desk
+    desk.evaluate("sessionStorage.clear()")
+    desk.unroute_all(behavior="ignoreErrors")
+    desk.goto("about:blank")
+    watched.leave(desk)
+    desk.set_viewport_size(DESK["viewport"])
+    desk.emulate_media(color_scheme="light", reduced_motion="reduce")
+
+
+@pytest.fixture
+def open_page(browser: "Browser", watched: Watched) -> Iterator[Open]:
+    """Opens a blank page of its own, with the options of a browser's context."""
     opened: list[Page] = []
 
     def make(**options: object) -> "Page":
-        page = browser.new_page(**{**DESK, "base_url": watched.home, **options}) if options else context.new_page()
-        opened.append(page)
-        page.set_default_timeout(PATIENCE)
-        watched.watch(page)
-        return page
+        made = browser.new_page(**{**DESK, "base_url": watched.home, **options})
+        opened.append(made)
+        made.set_default_timeout(PATIENCE)
+        watched.watch(made)
+        return made
 
     yield make
-    for page in opened:
-        page.close()
-    assert watched.foreign() == []
-    assert watched.complaints == []
-
-
-@pytest.fixture
-def page(open_page: Open) -> "Page":
-    return open_page()
+    for made in opened:
+        made.close()

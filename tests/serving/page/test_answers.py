@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.bundles import PAIRINGS
-from tests.serving.page.conftest import Watched
+from tests.serving.page.conftest import Open, Watched
 from tests.serving.page.steps import (
     Bar,
     Page,
@@ -101,7 +101,8 @@ def test_sound_and_clip_can_be_played_and_a_picture_is_seen(page: Page) -> None:
     expect(field(page, "genomics").get_by_role("listitem").first).to_contain_text("gene_")
 
 
-def test_what_is_replaced_is_freed(page: Page) -> None:
+def test_what_is_replaced_is_freed(open_page: Open) -> None:
+    page = open_page()
     page.add_init_script(REVOKED)
     open_model(page, "image-text")
     use_example(page, 0)
