@@ -179,7 +179,7 @@ def test_a_service_that_is_not_ready_is_waited_for(page: Page, watched: Watched)
     page.route(MODELS, lambda route: answers.pop()(route) if answers else route.continue_())
     page.goto("/")
     notice = page.get_by_role("status").filter(has_text="not ready yet: the bundles are not loaded.")
-    expect(notice).to_contain_text("The page tries again every 1 second")
+    expect(notice).to_contain_text("The page tries again every second.")
     expect(page.get_by_label("Model", exact=True)).to_be_visible()
     expect(notice).to_be_hidden()
     assert watched.asked("/v1/models") == 2
