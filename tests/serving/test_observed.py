@@ -75,7 +75,7 @@ def test_requests_rejects_stages_and_batches_are_counted(client: httpx.Client) -
     for _ in range(3):
         client.post("/v1/predict", files=SAMPLE)
     client.post("/v1/predict", files={**SAMPLE, "text": (None, " ")})
-    files = [("0.image", SAMPLE["image"]), ("0.text", SAMPLE["text"]), ("1.text", (None, "red"))]
+    files = [("0.image", SAMPLE["image"]), ("0.text", SAMPLE["text"]), ("1.image", SAMPLE["image"])]
     assert client.post("/v1/predict/batch", files=files).status_code == 200
     after = numbers(client)
 
