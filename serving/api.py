@@ -1,125 +1,159 @@
-"""The routes under /v1, as one ASGI application."""
+"""Every route of the service, as one ASGI application."""
 
-import asyncio
-import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from time import perf_counter
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from bundle.errors import InvalidInput
-from serving import openapi, problems
-from serving.batcher import QueueFull
-from serving.fields import read_fields
-from serving.problems import ProblemError, problem
+from serving import docs_page, metrics, openapi, page_files, problems
+from serving.examples import FORM
+from serving.fields import shorten
+from serving.host import Host
+from serving.journey import Journey
+from serving.predictions import Predictions
+from serving.problems import problem
 from serving.registry import Registry
-from serving.schema import Answer, Models
+from serving.schema import Models, RequestLimits
 from serving.settings import Settings
 
-logger = logging.getLogger("bentoml.infobridge")
-CLIENT_GONE = 499
-"""What the access log shows for a request that nobody waits for any more."""
+Handler = Callable[[Request], Awaitable[Response]]
+EXAMPLE = "/v1/models/{model}/examples/{index}"
 
 
 class Api:
-    """Answers 503 until `registry` is set.
+    """Routes and what they answer.
 
-    BentoML looks into an application that is a Starlette and answers unknown paths below it itself; this one hides
-    its Starlette, so that every path under its mount is its own.
+    Args:
+        settings: limits.
+        host: the models.
+        numbers: what is counted.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.registry: Registry | None = None
+    def __init__(self, settings: Settings, host: Host, numbers: metrics.Metrics) -> None:
         self._settings = settings
-        self._active = 0
-        handlers: dict[Any, Any] = dict.fromkeys((HTTPException, ProblemError, InvalidInput), problems.answer)
-        self._app = Starlette(
-            routes=[
-                Route("/predict", self._predict, methods=["POST"]),
-                Route("/models", self._models),
-                Route("/openapi.json", self._openapi),
-            ],
-            exception_handlers=handlers,
-        )
+        self._host = host
+        self._numbers = numbers
+        self._predictions = Predictions(settings, numbers)
+        self._document: tuple[Registry, Response] | None = None
+        handlers: dict[Any, Any] = dict.fromkeys((HTTPException, problems.ProblemError, InvalidInput), _answer)
+        posts: dict[str, Handler] = {
+            "/v1/predict": self._predict,
+            "/v1/predict/batch": self._predict_batch,
+            "/v1/models/reload": self._reload,
+        }
+        gets: dict[str, Handler] = {
+            "/v1/models": self._models,
+            "/v1/openapi.json": self._openapi,
+            "/v1/docs": docs_page.page,
+            "/v1/docs/{name}": docs_page.file,
+            EXAMPLE: self._example,
+            EXAMPLE + "/{input}": self._example_input,
+            "/": page_files.start,
+            "/page/{name}": page_files.part,
+            "/livez": self._live,
+            "/healthz": self._live,
+            "/readyz": self._is_ready,
+            "/metrics": self._metrics,
+        }
+        routes = [_route(path, handler, "POST") for path, handler in posts.items()]
+        routes += [_route(path, handler, "GET") for path, handler in gets.items()]
+        self.paths = [path for path in (*posts, *gets) if "{" not in path]
+        """Routes whose path is their name."""
+        self._app = Starlette(routes=routes, exception_handlers=handlers)
         self._app.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
         await self._app(scope, receive, send)
 
-    def _ready(self) -> Registry:
-        if self.registry is None:
-            raise problems.from_status(503)
-        return self.registry
+    async def _predict(self, request: Request) -> Response:
+        with self._host.registry().in_use() as registry:
+            return await self._predictions.one(request, registry)
+
+    async def _predict_batch(self, request: Request) -> Response:
+        with self._host.registry().in_use() as registry:
+            return await self._predictions.many(request, registry)
 
     async def _models(self, request: Request) -> Response:
         del request
-        models = Models(tuple(model.describe() for model in self._ready()))
-        return JSONResponse(asdict(models))
+        return self._described(self._host.registry())
+
+    def _described(self, registry: Registry) -> Response:
+        limits = RequestLimits(self._settings.body_limit, self._settings.part_limit, self._settings.batch_items)
+        return JSONResponse(asdict(Models(tuple(model.describe() for model in registry), limits)))
+
+    async def _reload(self, request: Request) -> Response:
+        del request
+        return self._described(await self._host.reload())
 
     async def _openapi(self, request: Request) -> Response:
         del request
-        return JSONResponse(openapi.document(list(self._ready()), self._settings))
+        registry = self._host.registry()
+        if self._document is None or self._document[0] is not registry:
+            self._document = registry, JSONResponse(openapi.document(list(registry), self._settings))
+        return self._document[1]
 
-    async def _predict(self, request: Request) -> Response:
-        registry = self._ready()
-        if self._active >= self._settings.requests:
-            raise problem("overloaded", f"{self._settings.requests} predictions are in progress; try again")
-        self._active += 1
+    async def _example(self, request: Request) -> Response:
+        examples = self._host.registry().find(request.path_params["model"]).examples
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                return JSONResponse(asdict(await self._answer(request, registry)))
-        except (ProblemError, InvalidInput, TimeoutError) as error:
-            raise problems.from_error(error) from None
-        except QueueFull:
-            raise problem("overloaded", "too many samples wait for this model; try again") from None
-        except ClientDisconnect:
-            return Response(status_code=CLIENT_GONE)
-        except Exception as error:  # what a graph may raise is not known; its message may hold values of the input
-            logger.error("a prediction failed: %s", type(error).__name__)
-            raise problems.from_error(error) from None
-        finally:
-            self._active -= 1
+            return Response(examples.form(_index(request)), headers={"Content-Type": FORM})
+        except KeyError:
+            raise _unknown_example(len(examples)) from None
 
-    async def _answer(self, request: Request, registry: Registry) -> Answer:
-        started = perf_counter()
-        fields = await read_fields(request, self._settings.part_limit)
-        model = registry.choose(fields.inputs, fields.model)
-        return await _while_connected(request, model.answer(fields.inputs, started))
+    async def _example_input(self, request: Request) -> Response:
+        model = self._host.registry().find(request.path_params["model"])
+        name = request.path_params["input"]
+        if name not in model.inputs:
+            takes = ", ".join(model.inputs)
+            raise problem("unknown-example", f"the model takes {takes}", field=shorten(name), possible=model.inputs)
+        try:
+            content, kind = model.examples.payload(_index(request), name)
+        except KeyError:
+            raise _unknown_example(len(model.examples)) from None
+        return Response(content, headers={"Content-Type": kind})
 
+    async def _live(self, request: Request) -> Response:
+        del request
+        return PlainTextResponse("\n")
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
-    """The result of `work`, which is cancelled when the client goes away.
+    async def _is_ready(self, request: Request) -> Response:
+        del request
+        self._host.registry()
+        return PlainTextResponse("\n")
 
-    Raises:
-        ClientDisconnect: it did.
-    """
-    working = asyncio.create_task(work)
-    working.add_done_callback(_retrieve)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        gone.cancel()
+    async def _metrics(self, request: Request) -> Response:
+        del request
+        return Response(self._numbers.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def _route(path: str, handler: Handler, method: str) -> Route:
+    """A route that tells the layers around what it is called."""
+
+    async def endpoint(request: Request) -> Response:
+        request.scope["route_template"] = path
+        return await handler(request)
+
+    return Route(path, endpoint, methods=[method])
 
 
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at a result that perhaps nobody waits for any more, so that asyncio does not log what it was."""
-    if not task.cancelled():
-        task.exception()
+def _index(request: Request) -> int:
+    text: str = request.path_params["index"]
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else -1
+
+
+def _unknown_example(count: int) -> problems.ProblemError:
+    return problem("unknown-example", f"there are {count} examples, numbered from 0")
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    """An exception handler for Starlette."""
+    found = problems.from_error(error)
+    Journey.of(request.scope).problem = problems.kind_of(found)
+    return problems.to_response(found)

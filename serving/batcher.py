@@ -26,6 +26,8 @@ class Done(Generic[Result]):
     """From `submit` to the start of the run that gave the result."""
     ran: float
     """Duration of that run, for its whole batch."""
+    size: int = 1
+    """Items of that run."""
 
 
 @dataclass(eq=False)
@@ -80,6 +82,11 @@ class MicroBatcher(Generic[Item, Result]):
         while self._waiting:
             self._waiting.popleft().future.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait for a call."""
+        return len(self._waiting)
 
     async def submit(self, item: Item) -> Done[Result]:
         """The function's result for one item.
@@ -142,7 +149,7 @@ class MicroBatcher(Generic[Item, Result]):
         ran = perf_counter() - began
         for entry, result in zip(live, results, strict=True):
             if not entry.future.done():
-                entry.future.set_result(Done(result, began - entry.arrived, ran))
+                entry.future.set_result(Done(result, began - entry.arrived, ran, len(live)))
 
     def _call(self, items: list[Item]) -> Sequence[Result]:
         results = self._function(items)

@@ -8,13 +8,14 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from bundle.errors import InvalidInput
-from serving.form import read_form
+from serving.form import MAX_PARTS, read_form
 from serving.problems import problem
 
 MODEL = "model"
 """The field that names a model; no input may have this name."""
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
+IDENTITY = "identity"
 LONGEST_NAME = 80
 
 
@@ -38,20 +39,39 @@ class Fields:
 
 
 async def read_fields(request: Request, part_limit: int) -> Fields:
-    """Read a whole request.
+    """Read a whole request for one sample.
 
     Raises:
         ProblemError: 400, 413 or 415 for a body that cannot be read.
         InvalidInput: a field given twice, or a constant that is not JSON.
     """
+    _, pairs = await read_pairs(request, part_limit, MAX_PARTS)
+    return gather(pairs)
+
+
+async def read_pairs(request: Request, part_limit: int, max_parts: int) -> tuple[str, list[tuple[str, Field]]]:
+    """The media type of a request, and its fields in order.
+
+    Raises:
+        ProblemError: 400, 413 or 415 for a body that cannot be read.
+        InvalidInput: a key of JSON given twice, or a constant that is not JSON.
+    """
     content_type = request.headers.get("content-type", "")
     media_type = parse_options_header(content_type)[0].decode("latin-1")
+    encoding = request.headers.get("content-encoding", IDENTITY)
+    if encoding.strip().lower() != IDENTITY:
+        raise problem(
+            "unsupported-content-type",
+            "a body is taken as it is, without a Content-Encoding",
+            expected="no Content-Encoding",
+            received="a Content-Encoding",
+        )
     if media_type == MULTIPART:
-        parts = await read_form(content_type, request.stream(), part_limit)
-        return _gather([(part.name, Field(part.content, part.uploaded)) for part in parts])
+        parts = await read_form(content_type, request.stream(), part_limit, max_parts)
+        return media_type, [(part.name, Field(part.content, part.uploaded)) for part in parts]
     if media_type == JSON:
         content = parse_json(await _read_limited(request, part_limit))
-        return _gather([(name, Field(value, uploaded=False)) for name, value in content.items()])
+        return media_type, [(name, Field(value, uploaded=False)) for name, value in content.items()]
     raise problem(
         "unsupported-content-type",
         f"a prediction takes {MULTIPART} or {JSON}",
@@ -60,17 +80,27 @@ async def read_fields(request: Request, part_limit: int) -> Fields:
     )
 
 
-def _gather(pairs: list[tuple[str, Field]]) -> Fields:
+def gather(pairs: list[tuple[str, Field]]) -> Fields:
+    """The fields of one sample.
+
+    Raises:
+        InvalidInput: a field given twice, or a model's name that is none.
+    """
     inputs: dict[str, Field] = {}
     for name, field in pairs:
         if name in inputs:
             raise InvalidInput("each field once", "the field twice", shorten(name))
         inputs[name] = field
     named = inputs.pop(MODEL, None)
-    return Fields(inputs, None if named is None else _model_name(named.content))
+    return Fields(inputs, None if named is None else model_name(named.content))
 
 
-def _model_name(content: object) -> str:
+def model_name(content: object) -> str:
+    """The content of the field that names a model.
+
+    Raises:
+        InvalidInput: it is no name.
+    """
     if isinstance(content, bytes):
         return content.decode("utf-8", errors="replace")
     if not isinstance(content, str):

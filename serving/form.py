@@ -9,6 +9,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from serving.problems import problem
 
 MAX_PARTS = 16
+"""Of a form for one sample."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,11 @@ class _Collector:
         ProblemError: a part without a name, too many parts, or a part that is no file and over the limit.
     """
 
-    def __init__(self, part_limit: int) -> None:
+    def __init__(self, part_limit: int, max_parts: int) -> None:
         self.parts: list[Part] = []
         self.complete = False
         self._part_limit = part_limit
+        self._max_parts = max_parts
         self._header = (bytearray(), bytearray())
         self._disposition = b""
         self._name = ""
@@ -40,8 +42,8 @@ class _Collector:
         self._size = 0
 
     def on_part_begin(self) -> None:
-        if len(self.parts) == MAX_PARTS:
-            raise problem("malformed-body", f"a form may have at most {MAX_PARTS} parts")
+        if len(self.parts) == self._max_parts:
+            raise problem("malformed-body", f"a form may have at most {self._max_parts:,} parts")
         self._disposition, self._chunks, self._size = b"", [], 0
 
     def on_header_begin(self) -> None:
@@ -84,7 +86,12 @@ class _Collector:
         self.complete = True
 
 
-async def read_form(content_type: str, body: AsyncIterator[bytes], part_limit: int) -> list[Part]:
+CALLBACKS = tuple(name for name in dir(_Collector) if name.startswith("on_"))
+
+
+async def read_form(
+    content_type: str, body: AsyncIterator[bytes], part_limit: int, max_parts: int = MAX_PARTS
+) -> list[Part]:
     """Every part, in order.
 
     Raises:
@@ -93,10 +100,9 @@ async def read_form(content_type: str, body: AsyncIterator[bytes], part_limit: i
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise problem("malformed-body", "multipart/form-data needs a boundary in its Content-Type")
-    collector = _Collector(part_limit)
-    names = [name for name in dir(_Collector) if name.startswith("on_")]
+    collector = _Collector(part_limit, max_parts)
     try:
-        parser = MultipartParser(boundary, {name: getattr(collector, name) for name in names})  # type: ignore[arg-type]
+        parser = MultipartParser(boundary, {name: getattr(collector, name) for name in CALLBACKS})  # type: ignore[arg-type]
         async for chunk in body:
             parser.write(chunk)
     except FormParserError:

@@ -2,18 +2,21 @@
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import BentoMLException
 
 from bundle.errors import BundleError, ManifestError
-from bundle.manifest import GOLDEN, Manifest
+from bundle.manifest import Manifest
 from bundle.predictor import Predictor
-from bundle.selfcheck import golden_payloads, read_golden, selfcheck
+from bundle.selfcheck import selfcheck
+from serving.logs import NAME
+from serving.measuring import batch_size
 from serving.settings import PREFIX, Settings
 
-logger = logging.getLogger("bentoml.infobridge")
+logger = logging.getLogger(NAME)
 
 
 def locate(entry: str) -> Path:
@@ -57,34 +60,36 @@ def check(settings: Settings) -> list[Path]:
     return folders
 
 
-def load(settings: Settings) -> list[Predictor]:
-    """Load, check and warm every bundle; takes seconds.
+@dataclass(frozen=True)
+class Loaded:
+    """A bundle that has proved itself."""
+
+    predictor: Predictor
+    batch: int
+    """Samples that one inference should join."""
+
+
+def load(settings: Settings) -> list[Loaded]:
+    """Load, check and measure every bundle; takes seconds.
 
     Raises:
         BundleError: one of them must not be used; the message names it.
     """
-    return [_load_one(folder, settings) for folder in check(settings)]
+    return [_load_one(folder, settings) for folder in map(locate, settings.bundles)]
 
 
-def _load_one(folder: Path, settings: Settings) -> Predictor:
+def _load_one(folder: Path, settings: Settings) -> Loaded:
     try:
         predictor = Predictor(folder, settings.providers, settings.inference_threads)
         if predictor.provider not in settings.providers:
             wanted = ", ".join(settings.providers)
             raise ManifestError(f"asked for {wanted}, but ONNX Runtime runs it on {predictor.provider}")
         count = selfcheck(predictor)
-        _warm(predictor, settings.max_batch)
+        batch = batch_size(predictor, settings.max_batch)
     except BundleError as error:
-        raise BundleError(f"{folder}: {error}") from None
-    logger.info("%s: %d golden samples reproduced on %s", predictor.manifest.name, count, predictor.provider)
-    return predictor
-
-
-def _warm(predictor: Predictor, max_batch: int) -> None:
-    """Run batches of every power of two once, so that no request pays for a first run."""
-    golden = read_golden(predictor.folder / GOLDEN)
-    arrays = predictor.prepare(golden_payloads(golden, predictor.manifest.modalities)[0])
-    size = 1
-    while size <= max_batch:
-        predictor.infer([arrays] * size)
-        size *= 2
+        raise type(error)(f"{folder}: {error}") from None
+    logger.info(
+        "reproduced its golden samples",
+        extra={"model": predictor.manifest.name, "samples": count, "provider": predictor.provider, "batch": batch},
+    )
+    return Loaded(predictor, batch)

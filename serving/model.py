@@ -1,57 +1,58 @@
-"""One bundle ready to answer: decoding in shared threads, inference in one thread of its own."""
+"""One bundle ready to answer."""
 
-import asyncio
-from collections.abc import Hashable, Mapping
+import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from time import perf_counter
 
-from bundle.answer import Prediction
 from bundle.errors import InvalidInput
+from bundle.manifest import FILE as MANIFEST
 from bundle.modalities import Payload
-from bundle.predictor import Arrays, Predictor
-from serving.batcher import MicroBatcher
+from bundle.predictor import Predictor
+from bundle.work import Work
+from serving.examples import Examples
 from serving.fields import Field
+from serving.journey import Journey, milliseconds
+from serving.lane import Answered, Batched, Direct, Lane
+from serving.metrics import ModelNumbers
 from serving.schema import FILE, Answer, InputDescription, ModelDescription, Timing, field_type
 from serving.settings import Settings
 
-MILLISECONDS = 1000.0
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    arrays: Arrays
-    began: float
-    ended: float
-
 
 class ServedModel:
-    """A loaded bundle behind a queue.
+    """A loaded bundle and its way to answers. Needs a running event loop.
 
     Args:
         predictor: the bundle.
-        settings: sizes of batch and queue.
-        decoders: threads that decode, shared with other bundles.
+        settings: sizes of the queue, and limits of the payloads.
+        threads: threads that decode, shared with other bundles.
+        batch: samples that an inference may join, as measured.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings, decoders: ThreadPoolExecutor) -> None:
+    def __init__(self, predictor: Predictor, settings: Settings, threads: ThreadPoolExecutor, batch: int = 1) -> None:
         self.name = predictor.manifest.name
         self.inputs = predictor.manifest.modalities
         self.predictor = predictor
+        self.batch = batch
         self.fields = {name: field_type(modality) for name, modality in predictor.modalities.items()}
         """How a request carries each input: `file`, `string` or `object`."""
-        self._decoders = decoders
-        self._batcher = MicroBatcher[Arrays, Prediction](
-            predictor.infer, self._bucket, settings.max_batch, settings.batch_wait_ms / 1000, settings.queue_length
-        )
-
-    def start(self) -> None:
-        """Begin to answer; needs a running event loop."""
-        self._batcher.start()
+        self.numbers = ModelNumbers(predictor.provider, lambda: self._lane.waiting)
+        self.examples = Examples(predictor)
+        self._limits = settings.limits()
+        self._sha256 = hashlib.sha256((predictor.folder / MANIFEST).read_bytes()).hexdigest()
+        sizes = self.numbers.sizes
+        self._lane: Lane
+        if batch > 1:
+            self._lane = Batched(predictor, threads, settings, batch, sizes)
+        else:
+            self._lane = Direct(predictor, (threads, settings.decode_threads), settings.queue_length, sizes)
 
     async def close(self) -> None:
         """Stop answering."""
-        await self._batcher.close()
+        await self._lane.close()
+
+    def delay(self) -> float:
+        """Seconds that a sample would wait now, by what the latest ones took."""
+        return self._lane.delay()
 
     def payloads(self, inputs: Mapping[str, Field]) -> dict[str, Payload]:
         """What the predictor takes.
@@ -71,38 +72,28 @@ class ServedModel:
             found[name] = content
         return found
 
-    async def answer(self, inputs: Mapping[str, Field], started: float) -> Answer:
-        """The answer to one request that began at `started`, in `perf_counter` seconds.
+    async def answer(self, inputs: Mapping[str, Field], journey: Journey) -> Answer:
+        """The answer for one sample; its stages are added to the journey.
 
         Raises:
             InvalidInput: a field that cannot be used.
             QueueFull: too many samples wait.
         """
-        payloads = self.payloads(inputs)
-        submitted = perf_counter()
-        decoded = await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, payloads)
-        done = await self._batcher.submit(decoded.arrays)
+        answered = await self._lane.run(self.payloads(inputs), Work(self._limits))
+        for stage in ("decode", "queue", "infer"):
+            journey.add(stage, getattr(answered, stage))
+        return self._to_answer(answered, journey)
+
+    def _to_answer(self, answered: Answered, journey: Journey) -> Answer:
         timing = Timing(
-            decode=_milliseconds(decoded.ended - decoded.began),
-            queue=_milliseconds(decoded.began - submitted + done.queued),
-            infer=_milliseconds(done.ran),
-            total=_milliseconds(perf_counter() - started),
+            receive=milliseconds(journey.stages.get("receive", 0.0)),
+            decode=milliseconds(answered.decode),
+            queue=milliseconds(answered.queue),
+            infer=milliseconds(answered.infer),
+            total=milliseconds(journey.elapsed()),
         )
-        return Answer(done.result.model, done.result.predictions, done.result.modalities, timing)
-
-    def _decode(self, payloads: Mapping[str, Payload]) -> _Decoded:
-        began = perf_counter()
-        arrays = self.predictor.prepare(payloads)
-        return _Decoded(arrays, began, perf_counter())
-
-    def _bucket(self, arrays: Arrays) -> Hashable:
-        """Samples whose varying axes are alike, up to a factor of two, are padded and run together."""
-        return tuple(
-            (arrays[name].shape[axis] - 1).bit_length()
-            for name, modality in self.predictor.modalities.items()
-            for axis, size in enumerate(modality.shape)
-            if size is None
-        )
+        found = answered.prediction
+        return Answer(found.model, found.predictions, found.modalities, timing)
 
     def describe(self) -> ModelDescription:
         """What a caller may know about it."""
@@ -118,8 +109,7 @@ class ServedModel:
             provenance=manifest.provenance,
             schema_version=manifest.schema_version,
             provider=self.predictor.provider,
+            batch=self.batch,
+            examples=len(self.examples),
+            sha256=self._sha256,
         )
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * MILLISECONDS, 3)

@@ -1,44 +1,105 @@
-"""The OpenAPI 3.1 document of the routes under /v1, made from the models that are loaded."""
+"""The OpenAPI 3.1 document of the service, made from the models that are loaded."""
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter
 
-from serving.fields import JSON, MODEL, MULTIPART
+from serving.fields import JSON
 from serving.model import ServedModel
-from serving.problems import HEADERS, KINDS, MEDIA_TYPE, NAMESPACE
-from serving.schema import FILE, Answer, Models, Problem
+from serving.openapi_problems import PROBLEM, responses
+from serving.openapi_requests import batch_body, predict_body, sample_answer
+from serving.schema import Answer, BatchAnswer, Models, Problem
 from serving.settings import Settings
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/{model}"
-SHOWN_KEYS = 3
-PREDICT_KINDS = [kind for kind in KINDS if kind not in ("unknown-path", "wrong-method")]
+PREDICTING = (
+    "malformed-body",
+    "unknown-model",
+    "too-large",
+    "unsupported-content-type",
+    "unsupported-media",
+    "invalid-input",
+    "ambiguous-model",
+    "unknown-pairing",
+    "internal-error",
+    "overloaded",
+    "not-ready",
+    "too-slow",
+)
+"""Kinds of problems that a prediction may end with."""
 
 
 def document(models: Sequence[ServedModel], settings: Settings) -> Json:
     """The whole document."""
+    kinds = (Answer, BatchAnswer, Models, Problem)
     _, definitions = TypeAdapter.json_schemas(
-        [(kind, "serialization", TypeAdapter(kind)) for kind in (Answer, Models, Problem)], ref_template=REFERENCE
+        [(kind, "serialization", TypeAdapter(kind)) for kind in kinds], ref_template=REFERENCE
     )
-    return {
+    keyed = settings.key_file is not None
+    content: Json = {
         "openapi": "3.1.0",
         "info": {
             "title": "InfoBridge",
             "version": _version(),
             "description": "Paired raw signals to a class, with the confidence of each modality.",
         },
-        "paths": {
-            "/v1/predict": {"post": _predict(models, settings)},
-            "/v1/models": {"get": _get("models", "Describe the loaded models", _reference("Models"))},
-            "/v1/openapi.json": {"get": _get("openapi", "This document", {"type": "object"})},
-        },
-        "components": {"schemas": definitions["$defs"]},
+        "paths": {path: _operations(entry, keyed) for path, entry in _paths(models, settings).items()},
+        "components": {"schemas": {**definitions["$defs"], "Problem": PROBLEM}},
     }
+    if keyed:
+        content["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+    return content
+
+
+def _paths(models: Sequence[ServedModel], settings: Settings) -> Json:
+    names = [model.name for model in models]
+    index = {"type": "integer", "minimum": 0, "maximum": max((len(model.examples) for model in models), default=1) - 1}
+    inputs = list(dict.fromkeys(name for model in models for name in model.inputs))
+    of_example = [_parameter("model", {"enum": names}), _parameter("index", index)]
+    return {
+        "/v1/predict": {"post": _predict(models, settings)},
+        "/v1/predict/batch": {"post": _predict_batch(models, settings)},
+        "/v1/models": {"get": _get("models", "Describe the loaded models", _json(_reference("Models")), ["not-ready"])},
+        "/v1/models/reload": {"post": _reload()},
+        "/v1/models/{model}/examples/{index}": {
+            "parameters": of_example,
+            "get": _get(
+                "example",
+                "A generated sample as the whole body of a request to /v1/predict",
+                {"multipart/form-data": {"schema": {"type": "string", "format": "binary"}}},
+                ["unknown-model", "unknown-example", "not-ready"],
+            ),
+        },
+        "/v1/models/{model}/examples/{index}/{input}": {
+            "parameters": [*of_example, _parameter("input", {"enum": inputs})],
+            "get": _get(
+                "exampleInput",
+                "The payload of one input of a generated sample",
+                {"*/*": {"schema": {}}},
+                ["unknown-model", "unknown-example", "not-ready"],
+            ),
+        },
+        "/v1/openapi.json": {"get": _get("openapi", "This document", _json({"type": "object"}), ["not-ready"])},
+        "/livez": {"get": _get("live", "Whether the process answers", _text(), [])},
+        "/readyz": {"get": _get("ready", "Whether the models are loaded and checked", _text(), ["not-ready"])},
+        "/metrics": {"get": _get("metrics", "Numbers for Prometheus", _text(), [])},
+    }
+
+
+def _operations(entry: Json, keyed: bool) -> Json:
+    """With keys, every operation but the probes may be refused for want of one."""
+    for name, operation in entry.items():
+        if name == "parameters" or not keyed or operation["operationId"] in ("live", "ready"):
+            continue
+        operation["security"] = [{"bearer": []}, {"header": []}]
+        operation["responses"] |= responses(["unauthorized"])
+    return entry
 
 
 def _version() -> str:
@@ -52,23 +113,40 @@ def _reference(name: str) -> Json:
     return {"$ref": REFERENCE.format(model=name)}
 
 
-def _get(identifier: str, summary: str, schema: Json) -> Json:
+def _json(schema: Json) -> Json:
+    return {JSON: {"schema": schema}}
+
+
+def _text() -> Json:
+    return {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _parameter(name: str, schema: Json) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _get(identifier: str, summary: str, content: Json, problems: Sequence[str]) -> Json:
     return {
         "operationId": identifier,
         "summary": summary,
-        "responses": {"200": {"description": "OK", "content": {JSON: {"schema": schema}}}, **_problems(["not-ready"])},
+        "responses": {"200": {"description": "OK", "content": content}, **responses(problems)},
+    }
+
+
+def _reload() -> Json:
+    return {
+        "operationId": "reload",
+        "summary": "Load the bundles anew; needs an administrator's key",
+        "description": "The new ones prove themselves first; where one does not, all stays as it was.",
+        "responses": {
+            "200": {"description": "The models now loaded", "content": _json(_reference("Models"))},
+            **responses(["forbidden", "reload-refused", "not-ready"]),
+        },
     }
 
 
 def _predict(models: Sequence[ServedModel], settings: Settings) -> Json:
-    inline = [model for model in models if FILE not in model.fields.values()]
-    content: Json = {MULTIPART: {"schema": {"oneOf": [_form(model) for model in models]}}}
-    if inline:
-        content[JSON] = {
-            "schema": {"oneOf": [_object(model) for model in inline]},
-            "examples": {model.name: {"value": _example_object(model)} for model in inline},
-        }
-    success = {"schema": _reference("Answer"), "examples": {model.name: _example_answer(model) for model in models}}
+    examples = {model.name: {"value": sample_answer(model)} for model in models}
     return {
         "operationId": "predict",
         "summary": "Predict the class of one sample",
@@ -77,75 +155,29 @@ def _predict(models: Sequence[ServedModel], settings: Settings) -> Json:
             "may be sent in two fields: a clip with sound serves as both audio and video. A request may have "
             f"{settings.body_limit} bytes, a part that is not a file, or a JSON body, {settings.part_limit}."
         ),
-        "requestBody": {"required": True, "content": content},
+        "requestBody": predict_body(models, settings),
         "responses": {
-            "200": {"description": "The prediction", "content": {JSON: success}},
-            **_problems(PREDICT_KINDS),
+            "200": {
+                "description": "The prediction",
+                "headers": {"Server-Timing": {"description": "Milliseconds by stage", "schema": {"type": "string"}}},
+                "content": {JSON: {"schema": _reference("Answer"), "examples": examples}},
+            },
+            **responses(PREDICTING),
         },
     }
 
 
-def _problems(kinds: Sequence[str]) -> Json:
-    found: Json = {}
-    for kind in kinds:
-        title = kind.replace("-", " ").capitalize()
-        status = str(KINDS[kind])
-        entry = found.setdefault(
-            status,
-            {"description": "", "content": {MEDIA_TYPE: {"schema": _reference("Problem"), "examples": {}}}},
-        )
-        entry["description"] = f"{entry['description']}; {title}".removeprefix("; ")
-        value = {"type": NAMESPACE + kind, "title": title, "status": KINDS[kind], "detail": "what is wrong"}
-        entry["content"][MEDIA_TYPE]["examples"][kind] = {"value": value}
-        for header in HEADERS.get(kind, {}):
-            if header == "Retry-After":
-                schema = {"type": "integer"}
-                entry["headers"] = {header: {"description": "Seconds to wait before trying again", "schema": schema}}
-    return found
-
-
-def _form(model: ServedModel) -> Json:
-    """The multipart form of one model; an input that may be inline may be a file as well."""
-    binary = {"type": "string", "contentMediaType": "application/octet-stream"}
-    properties: Json = {name: binary if kind == FILE else {"type": "string"} for name, kind in model.fields.items()}
-    return _closed(model, properties)
-
-
-def _object(model: ServedModel) -> Json:
-    kinds: Json = {"string": {"type": "string"}, "object": {"type": ["object", "array", "string"]}}
-    return _closed(model, {name: kinds[kind] for name, kind in model.fields.items()})
-
-
-def _closed(model: ServedModel, properties: Json) -> Json:
+def _predict_batch(models: Sequence[ServedModel], settings: Settings) -> Json:
     return {
-        "type": "object",
-        "title": model.name,
-        "properties": {**properties, MODEL: {"const": model.name}},
-        "required": list(model.inputs),
-        "additionalProperties": False,
-    }
-
-
-def _example_object(model: ServedModel) -> Json:
-    """Generated values; of a long object only a few keys."""
-    example: Json = {}
-    for name, modality in model.predictor.modalities.items():
-        text = modality.example(np.random.default_rng(0)).decode()
-        if model.fields[name] == "object":
-            example[name] = dict(list(json.loads(text).items())[:SHOWN_KEYS])
-        else:
-            example[name] = text
-    return example
-
-
-def _example_answer(model: ServedModel) -> Json:
-    labels = model.predictor.manifest.labels
-    even = round(1 / len(labels), 4)
-    return {
-        "value": {
-            "model": model.name,
-            "predictions": [{"label": label, "probability": even} for label in labels],
-            "modalities": {name: {"label": labels[0], "confidence": even} for name in model.inputs},
-            "timing": {"decode": 5.1, "queue": 2.0, "infer": 8.2, "total": 16.4},
-        }
+        "operationId": "predictBatch",
+        "summary": "Predict the classes of many samples",
+        "description": (
+            "Parts are named by sample and field: `0.image`, `0.text`, `1.image` and so on, up to "
+            f"{settings.batch_items} samples. Each gets an answer or a problem of its own, in the order of the request."
+        ),
+        "requestBody": batch_body(models, settings),
+        "responses": {
+            "200": {"description": "An answer or a problem for each", "content": _json(_reference("BatchAnswer"))},
+            **responses([kind for kind in PREDICTING if kind not in ("unknown-model", "ambiguous-model")]),
+        },
     }

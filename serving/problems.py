@@ -10,16 +10,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
+from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia, WorkCancelled
 from serving.schema import Problem
 
 MEDIA_TYPE = "application/problem+json"
 NAMESPACE = "urn:infobridge:problem:"
 KINDS = {
     "malformed-body": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "unknown-path": 404,
     "unknown-model": 404,
+    "unknown-example": 404,
     "wrong-method": 405,
+    "reload-refused": 409,
     "too-large": 413,
     "unsupported-content-type": 415,
     "unsupported-media": 415,
@@ -33,7 +37,12 @@ KINDS = {
 }
 """The kinds of problem, and the HTTP status of each."""
 
-HEADERS = {"overloaded": {"Retry-After": "1"}, "not-ready": {"Retry-After": "5"}, "too-slow": {"Connection": "close"}}
+HEADERS = {
+    "unauthorized": {"WWW-Authenticate": "Bearer"},
+    "overloaded": {"Retry-After": "1"},
+    "not-ready": {"Retry-After": "5"},
+    "too-slow": {"Connection": "close"},
+}
 """What a kind of problem adds to the answer; a request that came too slowly may still be arriving."""
 
 BY_STATUS = {
@@ -49,6 +58,7 @@ class ProblemError(Exception):
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
         self.problem = problem
         self.headers = {**HEADERS.get(problem.type.removeprefix(NAMESPACE), {}), **(headers or {})}
+        """Further headers of the answer."""
         super().__init__(problem.detail)
 
 
@@ -81,15 +91,25 @@ def from_error(error: Exception) -> ProblemError:
             return problem(kind, str(error), field=error.field, expected=error.expected, received=error.received)
         case HTTPException():
             return from_status(error.status_code, error.headers)
-        case TimeoutError():
+        case TimeoutError() | WorkCancelled():
             return problem("too-slow", "the request was not answered in time; its work was dropped")
     return problem("internal-error", "the model failed on this input; the server's log names the error")
 
 
+def kind_of(error: ProblemError) -> str:
+    """The name of the problem's kind, as in `KINDS`, or its status where it has none."""
+    kind = error.problem.type.removeprefix(NAMESPACE)
+    return kind if kind in KINDS else str(error.problem.status)
+
+
+def to_json(problem: Problem) -> dict[str, Any]:
+    """The problem as JSON values; fields that are not known are left out."""
+    return {name: value for name, value in asdict(problem).items() if value is not None}
+
+
 def to_response(error: ProblemError) -> Response:
-    """The HTTP answer; fields that are not known are left out."""
-    content = {name: value for name, value in asdict(error.problem).items() if value is not None}
-    return Response(json.dumps(content), error.problem.status, error.headers, MEDIA_TYPE)
+    """The HTTP answer."""
+    return Response(json.dumps(to_json(error.problem)), error.problem.status, error.headers, MEDIA_TYPE)
 
 
 def answer(request: Request, error: Exception) -> Response:

@@ -1,6 +1,8 @@
 """The loaded models, and which of them a request means."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from bundle.errors import InvalidInput, ManifestError
 from serving.fields import MODEL, shorten
@@ -17,6 +19,9 @@ class Registry:
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
         self._models: dict[str, ServedModel] = {}
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         for model in models:
             if model.name in self._models:
                 raise ManifestError(f"two bundles are named {model.name!r}; names must differ")
@@ -27,6 +32,39 @@ class Registry:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
 
+    def find(self, name: str) -> ServedModel:
+        """The model of this name.
+
+        Raises:
+            ProblemError: 404, there is none.
+        """
+        if name not in self._models:
+            known = tuple(self._models)
+            raise problem("unknown-model", f"no such model; there are {', '.join(known)}", field=MODEL, possible=known)
+        return self._models[name]
+
+    @contextmanager
+    def in_use(self) -> Iterator["Registry"]:
+        """Keeps the models open, though others may replace them meanwhile."""
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def retire(self) -> None:
+        """Close the models once nobody uses them any more."""
+        await self._unused.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every model."""
+        for model in self:
+            await model.close()
+
     def choose(self, given: Collection[str], name: str | None) -> ServedModel:
         """The model for a set of fields, or of this name.
 
@@ -35,12 +73,7 @@ class Registry:
             InvalidInput: the field that is missing or unknown, where there is no doubt which one it is.
         """
         if name is not None:
-            if name not in self._models:
-                known = tuple(self._models)
-                raise problem(
-                    "unknown-model", f"no such model; there are {', '.join(known)}", field=MODEL, possible=known
-                )
-            return self._exact(self._models[name], given)
+            return self._exact(self.find(name), given)
         takers = [model for model in self if set(model.inputs) == set(given)]
         if len(takers) == 1:
             return takers[0]

@@ -27,10 +27,12 @@ class Timing:
 
     __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
 
+    receive: float
+    """Receiving and reading the request; in a batch, the whole request of all samples."""
     decode: float
     """Decoding and preprocessing the payloads."""
     queue: float
-    """Waiting for a decode thread, and for others to share the inference."""
+    """Waiting for a thread, and for others to share the inference."""
     infer: float
     """Running the graph, for the whole batch."""
     total: float
@@ -50,6 +52,67 @@ class Answer:
     modalities: dict[str, ModalityAnswer]
     """For each modality, the class it would choose alone, and the probability it alone gives the predicted class."""
     timing: Timing
+
+
+@dataclass(frozen=True)
+class BatchTiming:
+    """Where the time of a batch went, in milliseconds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    receive: float
+    """Receiving and reading the request."""
+    total: float
+    """From the start of the request to its answer, the upload included."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Problem details (RFC 9457): the one shape of every error."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    type: str
+    """A stable name of the kind of problem."""
+    title: str
+    """The kind of problem, in words."""
+    status: int
+    """The HTTP status, once more."""
+    detail: str
+    """What is wrong with this request."""
+    field: str | None = None
+    """The field at fault, if it is known."""
+    expected: str | None = None
+    """What would have been accepted."""
+    received: str | None = None
+    """What came instead, in words; never the value itself."""
+    possible: tuple[str, ...] | None = None
+    """What could have been chosen: names of models, or pairings of fields."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A sample of a batch that has an answer."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A sample of a batch that has none."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """An answer or a problem for each sample."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    items: tuple[Answered | Failed, ...]
+    """In the order of the request."""
+    timing: BatchTiming
 
 
 @dataclass(frozen=True)
@@ -83,6 +146,26 @@ class ModelDescription:
     schema_version: int
     provider: str
     """The ONNX Runtime execution provider really in use."""
+    batch: int
+    """Samples that one inference joins at most, as measured at start."""
+    examples: int
+    """How many ready-made samples there are under /v1/models/{name}/examples/."""
+    sha256: str
+    """Of the bundle's manifest, which holds the hash of every other file: one hash for the whole bundle."""
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """What a request may have."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
+    body: int
+    """Bytes of a request."""
+    part: int
+    """Bytes of a part that is not a file, and of a JSON body."""
+    batch_items: int
+    """Samples of one request to /v1/predict/batch."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +173,4 @@ class Models:
     """Every loaded bundle."""
 
     models: tuple[ModelDescription, ...]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Problem details (RFC 9457): the one shape of every error."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
-
-    type: str
-    """A stable name of the kind of problem."""
-    title: str
-    """The kind of problem, in words."""
-    status: int
-    """The HTTP status, once more."""
-    detail: str
-    """What is wrong with this request."""
-    field: str | None = None
-    """The field at fault, if it is known."""
-    expected: str | None = None
-    """What would have been accepted."""
-    received: str | None = None
-    """What came instead, in words; never the value itself."""
-    possible: tuple[str, ...] | None = None
-    """What could have been chosen: names of models, or pairings of fields."""
+    limits: RequestLimits

@@ -1,18 +1,22 @@
 """What an operator can set: one frozen dataclass, read from the variables INFOBRIDGE_*."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from bundle.limits import Limits
+
 PREFIX = "INFOBRIDGE_"
-LISTS = ("bundles", "providers")
-OTHERS = {PREFIX + "DATA"}
+LISTS = ("bundles", "providers", "cors_origins")
+OTHERS = {PREFIX + "DATA", PREFIX + "KEY"}
 """Variables of the same prefix that other programs of the project read."""
+EXPORTERS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's own variables: with one of them set, traces are sent there."""
 Count = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -22,9 +26,14 @@ class SettingsError(ValueError):
     """A variable that cannot be used; the message names it."""
 
 
-def pin_bundles(folders: Iterable[Path]) -> None:
-    """Let processes started from here on read these very folders, whatever their working directory is."""
-    os.environ[PREFIX + "BUNDLES"] = ",".join(map(str, folders))
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def exports_traces() -> bool:
+    """Whether an OpenTelemetry exporter is configured."""
+    return any(os.environ.get(name, "").strip() for name in EXPORTERS)
 
 
 @dataclass(frozen=True)
@@ -42,22 +51,49 @@ class Settings:
     """ONNX Runtime execution providers, best first. A bundle that ends up on one not listed is refused."""
     inference_threads: Count | None = None
     """Threads for one inference; unset lets ONNX Runtime use every core."""
-    decode_threads: Count = 4
-    """Requests that are decoded and preprocessed at the same time."""
+    decode_threads: Count = field(default_factory=cores)
+    """Samples that are decoded at the same time; unset is one for each core."""
     max_batch: Count = 16
-    """Most samples in one inference."""
+    """Most samples in one inference. How many are joined is measured at start: as many as the hardware repays."""
     batch_wait_ms: Milliseconds = 2.0
-    """Milliseconds a sample waits for others to share its inference."""
-    queue_length: Count = 32
-    """Samples that may wait for inference, for each bundle; one more is answered 503."""
+    """Milliseconds a sample waits for others to share its inference, where joining them pays."""
+    queue_length: Count = 48
+    """Samples that may wait for a thread, for each bundle; one more is answered 503."""
     requests: Count = 64
     """Predictions in progress at once, uploads included; one more is answered 503."""
     timeout: Seconds = 30.0
-    """Seconds from the first byte of a request until it is answered 504 and its work dropped."""
+    """Seconds from the first byte of a request until it is answered 504 and its work dropped. A request that would
+    wait for more than half of it, by what others took, is answered 503 at once."""
     body_limit: Count = 64 * 1024 * 1024
     """Bytes of a request; more is answered 413."""
     part_limit: Count = 4 * 1024 * 1024
     """Bytes of a part that is not a file, and of a JSON body; more is answered 413."""
+    batch_items: Count = 64
+    """Samples of one request to /v1/predict/batch; more is answered 413."""
+    pixels: Count = Limits.pixels
+    """Pixels of a picture."""
+    tile_pixels: Count = Limits.tile_pixels
+    """Pixels of a pathology tile."""
+    frame_pixels: Count = Limits.frame_pixels
+    """Pixels of one frame of a clip."""
+    audio_seconds: Seconds = Limits.audio_seconds
+    """Seconds of sound that are decoded."""
+    video_seconds: Seconds = Limits.video_seconds
+    """Seconds of a clip."""
+    frames: Count = Limits.frames
+    """Frames of a clip."""
+    characters: Count = Limits.characters
+    """Characters of a text."""
+    key_file: Path | None = None
+    """File of API keys, written by `python -m serving.keys`; read again whenever it changes. Unset: no key is asked."""
+    cors_origins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Origins whose pages a browser lets call this service, separated by commas; `*` is every one. Unset: none."""
+    access_log: bool = True
+    """Whether every request leaves a line in the log."""
+
+    def limits(self) -> Limits:
+        """What a payload may have."""
+        return Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -84,3 +120,17 @@ class Settings:
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             raise SettingsError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+
+
+def pin_paths(settings: Settings) -> None:
+    """Let processes started from here on read the same files, whatever their working directory is.
+
+    Tags of a model store stay tags, and links stay links, so that a reload finds what they then mean.
+    """
+    entries = [
+        str(Path(entry).expanduser().absolute()) if Path(entry).expanduser().is_dir() else entry
+        for entry in settings.bundles
+    ]
+    os.environ[PREFIX + "BUNDLES"] = ",".join(entries)
+    if settings.key_file is not None:
+        os.environ[PREFIX + "KEY_FILE"] = str(settings.key_file.expanduser().absolute())

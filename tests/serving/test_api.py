@@ -5,8 +5,9 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -16,6 +17,8 @@ from bundle.answer import Prediction
 from bundle.predictor import Arrays, Predictor
 from bundle.work import Work
 from serving.api import Api
+from serving.host import Host
+from serving.metrics import Metrics
 from serving.model import ServedModel
 from serving.registry import Registry
 from serving.settings import Settings
@@ -43,6 +46,16 @@ class SlowPredictor(Predictor):
         return super().infer(batch, work)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """In place of a host: these models, already loaded."""
+
+    models: Registry
+
+    def registry(self) -> Registry:
+        return self.models
+
+
 Body = Callable[[httpx.AsyncClient, SlowPredictor, Api], Awaitable[None]]
 
 
@@ -50,12 +63,10 @@ def run(folder: Path, body: Body, **settings: Any) -> SlowPredictor:
     predictor = SlowPredictor(folder)
 
     async def main() -> None:
-        chosen = Settings(batch_wait_ms=0, max_batch=1, **settings)
-        with ThreadPoolExecutor(4) as decoders:
-            model = ServedModel(predictor, chosen, decoders)
-            api = Api(chosen)
-            api.registry = Registry([model])
-            model.start()
+        chosen = Settings(decode_threads=1, **settings)
+        with ThreadPoolExecutor(1) as threads:
+            model = ServedModel(predictor, chosen, threads)
+            api = Api(chosen, cast(Host, Loaded(Registry([model]))), Metrics())
             try:
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://test") as client:
                     await body(client, predictor, api)
@@ -68,7 +79,7 @@ def run(folder: Path, body: Body, **settings: Any) -> SlowPredictor:
 
 
 def ask(client: httpx.AsyncClient) -> "asyncio.Task[httpx.Response]":
-    return asyncio.create_task(client.post("/predict", json=BODY))
+    return asyncio.create_task(client.post("/v1/predict", json=BODY))
 
 
 async def running(client: httpx.AsyncClient, predictor: SlowPredictor) -> "asyncio.Task[httpx.Response]":
@@ -85,9 +96,10 @@ def folder(bundles: dict[str, Path]) -> Path:
 
 def test_everything_is_503_before_the_models_are_loaded() -> None:
     async def main() -> None:
-        transport = httpx.ASGITransport(Api(Settings()))
+        metrics = Metrics()
+        transport = httpx.ASGITransport(Api(Settings(), Host(Settings(), metrics), metrics))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            for response in (await client.post("/predict", json=BODY), await client.get("/models")):
+            for response in (await client.post("/v1/predict", json=BODY), await client.get("/v1/models")):
                 assert response.status_code == 503
                 assert response.json()["type"] == "urn:infobridge:problem:not-ready"
                 assert response.headers["retry-after"]
@@ -113,7 +125,7 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(folder: Path) -> None:
 def test_one_request_too_many_is_503_before_its_body_is_read(folder: Path) -> None:
     async def body(client: httpx.AsyncClient, predictor: SlowPredictor, api: Api) -> None:
         first = await running(client, predictor)
-        response = await client.post("/predict", content=b"not even looked at")
+        response = await client.post("/v1/predict", content=b"not even looked at")
         assert response.status_code == 503
         assert response.headers["retry-after"]
         predictor.open.set()
@@ -152,7 +164,7 @@ def test_what_a_client_no_longer_waits_for_is_dropped(folder: Path) -> None:
             sent.append(message)
 
         headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers, "query_string": b""}
+        scope = {"type": "http", "method": "POST", "path": "/v1/predict", "headers": headers, "query_string": b""}
         await api(scope, receive, send)
         assert sent[0]["status"] == 499
         predictor.open.set()

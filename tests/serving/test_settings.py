@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import serving.settings
-from serving.settings import Settings, SettingsError, pin_bundles
+from bundle.limits import Limits
+from serving.settings import Settings, SettingsError, pin_paths
 
 
 def test_defaults_and_empty_variables() -> None:
@@ -27,6 +28,17 @@ def test_every_setting_has_a_variable() -> None:
         "timeout": "1.5",
         "body_limit": "100",
         "part_limit": "50",
+        "batch_items": "9",
+        "pixels": "10",
+        "tile_pixels": "11",
+        "frame_pixels": "12",
+        "audio_seconds": "1.5",
+        "video_seconds": "2.5",
+        "frames": "13",
+        "characters": "14",
+        "key_file": "keys",
+        "cors_origins": "https://a.example, https://b.example",
+        "access_log": "false",
     }
     assert set(given) == {setting.name for setting in fields(Settings)}
     found = Settings.from_environment({f"INFOBRIDGE_{name.upper()}": text for name, text in given.items()})
@@ -42,7 +54,19 @@ def test_every_setting_has_a_variable() -> None:
         timeout=1.5,
         body_limit=100,
         part_limit=50,
+        batch_items=9,
+        pixels=10,
+        tile_pixels=11,
+        frame_pixels=12,
+        audio_seconds=1.5,
+        video_seconds=2.5,
+        frames=13,
+        characters=14,
+        key_file=Path("keys"),
+        cors_origins=("https://a.example", "https://b.example"),
+        access_log=False,
     )
+    assert found.limits() == Limits(10, 11, 12, 1.5, 2.5, 13, 14)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +86,17 @@ def test_a_value_that_cannot_be_used_names_its_variable(name: str, text: str) ->
         Settings.from_environment({f"INFOBRIDGE_{name}": text})
 
 
-def test_pinned_bundles_are_read_by_processes_started_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("INFOBRIDGE_BUNDLES", "relative")
-    pin_bundles([tmp_path / "a", tmp_path / "b"])
-    assert Settings.from_environment().bundles == (str(tmp_path / "a"), str(tmp_path / "b"))
+def test_pinned_paths_are_read_by_processes_started_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INFOBRIDGE_BUNDLES", "now,tag:latest")
+    monkeypatch.setenv("INFOBRIDGE_KEY_FILE", "keys")
+    (tmp_path / "version").mkdir()
+    (tmp_path / "now").symlink_to("version")
+    monkeypatch.chdir(tmp_path)
+    pin_paths(Settings.from_environment())
+    monkeypatch.chdir("/")
+    found = Settings.from_environment()
+    assert found.bundles == (str(tmp_path / "now"), "tag:latest")  # a link stays one, and a tag too: a reload asks anew
+    assert found.key_file == tmp_path / "keys"
 
 
 def test_every_setting_is_documented_and_nothing_else_reads_the_environment() -> None:

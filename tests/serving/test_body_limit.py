@@ -1,4 +1,4 @@
-"""The two ASGI layers, around applications that misbehave."""
+"""The limit on bodies, around applications that misbehave."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.middleware import BodyLimit, ProblemErrors
+from serving.body_limit import BodyLimit
 
 LIMIT = 10
 
@@ -75,26 +75,11 @@ def test_other_errors_of_the_application_pass_the_limit() -> None:
         call(BodyLimit(fail, LIMIT), [b""])
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [(404, "urn:infobridge:problem:unknown-path"), (503, "urn:infobridge:problem:not-ready"), (418, "about:blank")],
-)
-def test_a_framework_s_error_becomes_a_problem(status: int, kind: str) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"No", "more_body": True})
-        await send({"type": "http.response.body", "body": b"pe"})
-
-    found, content = call(ProblemErrors(app), [b""])
-    assert found == status
-    assert isinstance(content, dict) and (content["type"], content["status"]) == (kind, status)
-
-
-def test_other_kinds_of_connection_pass_both() -> None:
+def test_other_kinds_of_connection_pass() -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["type"])
 
-    asyncio.run(BodyLimit(ProblemErrors(app), LIMIT)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    asyncio.run(BodyLimit(app, LIMIT)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan"]

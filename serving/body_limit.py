@@ -1,13 +1,14 @@
-"""Two ASGI layers around everything: a limit on the body, and one shape for errors that frameworks answer."""
+"""An ASGI layer that answers 413 to a body that is, or grows, over a limit."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.journey import Journey
 
 
 class BodyLimit:
-    """Answers 413 itself to a body that is, or grows, over the limit.
+    """Counts what arrives.
 
     The application sees an exception from `receive`; whatever it answers to that is replaced. What the client still
     sends is read and discarded by the server, so that the client can finish and see the answer.
@@ -25,7 +26,7 @@ class BodyLimit:
         refusal = problems.problem("too-large", f"a request may have at most {self._max_bytes:,} bytes")
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
-            await problems.to_response(refusal)(scope, receive, send)
+            await _refuse(refusal, scope)(scope, receive, send)
             return
         received = 0
         started = False
@@ -50,33 +51,9 @@ class BodyLimit:
             if error is not refusal:
                 raise
         if received > self._max_bytes and not started:
-            await problems.to_response(refusal)(scope, receive, send)
+            await _refuse(refusal, scope)(scope, receive, send)
 
 
-class ProblemErrors:
-    """Turns an error that is not problem details (a framework's 404, 405, 503) into one."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        held: problems.ProblemError | None = None
-
-        async def translated(message: Message) -> None:
-            nonlocal held
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                headers = Headers(raw=message["headers"])
-                if not headers.get("content-type", "").startswith(problems.MEDIA_TYPE):
-                    kept = {"Allow": headers["allow"]} if "allow" in headers else {}
-                    held = problems.from_status(message["status"], kept)
-                    return
-            if held is None:
-                await send(message)
-            elif not message.get("more_body", False):
-                await problems.to_response(held)(scope, receive, send)
-
-        await self._app(scope, receive, translated)
+def _refuse(refusal: problems.ProblemError, scope: Scope) -> ASGIApp:
+    Journey.of(scope).problem = problems.kind_of(refusal)
+    return problems.to_response(refusal)

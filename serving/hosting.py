@@ -1,0 +1,55 @@
+"""What of BentoML stands in the way, and what stands in its place: each work-around is here, and nowhere else.
+
+- BentoML's ASGI layers are not used. They leave a timer of a minute behind every request, which the garbage collector
+  walks again and again; they label metrics with raw paths; they trace without an exporter; they swallow what an
+  application raises on purpose. `DirectService` lets requests pass by them. BentoML's start-up and shutdown hooks,
+  workers, packing of bentos and model store are used.
+- BentoML's process manager looks after its workers every ten seconds, and restarts them when it gets SIGHUP.
+  `supervise` makes it look every second, and pass SIGHUP on to them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import bentoml
+from circus.arbiter import Arbiter
+from circus.watcher import Watcher
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+CHECK_SECONDS = 1.0
+
+
+class DirectService(bentoml.Service[Any]):  # type: ignore[misc]
+    """A service whose requests go to `application`, and whose life is BentoML's."""
+
+    application: ASGIApp
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What uvicorn runs."""
+        hooks: ASGIApp = super().to_asgi(is_main=is_main)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self.inner.application(scope, receive, send)
+            elif scope["type"] == "lifespan":
+                await hooks(scope, receive, send)
+            else:
+                await send({"type": "websocket.close"})
+
+        return app
+
+
+def supervise() -> None:
+    """Change how processes started from here on are looked after; again and again does no harm."""
+    if getattr(Arbiter.__init__, "changed", False):
+        return
+    original = Arbiter.__init__
+
+    def initialise(self: Arbiter, watchers: Sequence[Watcher], *arguments: Any, **options: Any) -> None:
+        options["check_delay"] = CHECK_SECONDS
+        original(self, watchers, *arguments, **options)
+        for watcher in watchers:
+            watcher.send_hup = True
+
+    initialise.changed = True  # type: ignore[attr-defined]
+    Arbiter.__init__ = initialise

@@ -1,0 +1,180 @@
+"""Requests in the OpenAPI document: the forms and JSON objects that each loaded model takes, with examples."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bundle.modalities import Genomics, Modality
+from bundle.modalities.genomics import LARGEST
+from serving.examples import BINARY
+from serving.fields import JSON, MODEL, MULTIPART
+from serving.model import ServedModel
+from serving.schema import FILE
+from serving.settings import Settings
+
+Json = dict[str, Any]
+MOST_COLUMNS = 500
+"""Columns that are listed one by one."""
+SHOWN_KEYS = 3
+MEDIA_TYPES = {
+    "audio": "audio/wav, audio/flac, audio/ogg, audio/mpeg, video/mp4, video/webm, video/x-flv, video/mpeg",
+    "video": "video/mp4, video/quicktime, video/webm, video/x-matroska, video/x-msvideo, video/x-flv, video/mpeg",
+    "image": "image/png, image/jpeg, image/webp, image/bmp, image/gif, image/tiff",
+    "pathology": "image/png, image/jpeg, image/tiff, image/bmp, image/webp, image/jp2",
+}
+WORD = r"^[^\u0000]*\S[^\u0000]*$"
+"""Something that is not white space, and no NUL."""
+NUMBER: Json = {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
+
+
+def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
+    """The body of a request for one sample."""
+    forms = [_form(model, settings) for model in models]
+    examples = {
+        model.name: {
+            "summary": " + ".join(model.inputs),
+            "description": f"`{_curl(model)}`",
+            "externalValue": f"/v1/models/{model.name}/examples/0",
+        }
+        for model in models
+    }
+    content: Json = {
+        MULTIPART: {"schema": {"oneOf": forms}, "encoding": _encoding(models), "examples": examples},
+    }
+    inline = _inline(models)
+    if inline:
+        content[JSON] = {
+            "schema": {"oneOf": [_object(model, settings) for model in inline]},
+            "examples": {model.name: {"value": _example(model)} for model in inline},
+        }
+    return {"required": True, "content": content}
+
+
+def batch_body(models: Sequence[ServedModel], settings: Settings) -> Json:
+    """The body of a request for many samples."""
+    inputs = list(dict.fromkeys(name for model in models for name in model.inputs))
+    names = "|".join([*inputs, MODEL])
+    form: Json = {
+        "type": "object",
+        "properties": {MODEL: {"enum": [model.name for model in models]}},
+        "patternProperties": {f"^(0|[1-9][0-9]*)[.]({names})$": {"type": "string"}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    content: Json = {MULTIPART: {"schema": form}}
+    inline = _inline(models)
+    if inline:
+        items = {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": settings.batch_items,
+            "items": {"oneOf": [_object(model, settings) for model in inline]},
+        }
+        content[JSON] = {
+            "schema": {
+                "type": "object",
+                "properties": {"items": items, MODEL: {"enum": [model.name for model in inline]}},
+                "required": ["items"],
+                "additionalProperties": False,
+            },
+            "examples": {model.name: {"value": {"items": [_example(model)]}} for model in inline},
+        }
+    return {"required": True, "content": content}
+
+
+def sample_answer(model: ServedModel) -> Json:
+    """What an answer of this model looks like."""
+    labels = model.predictor.manifest.labels
+    even = round(1 / len(labels), 4)
+    return {
+        "model": model.name,
+        "predictions": [{"label": label, "probability": even} for label in labels],
+        "modalities": {name: {"label": labels[0], "confidence": even} for name in model.inputs},
+        "timing": {"receive": 0.6, "decode": 5.1, "queue": 2.0, "infer": 8.2, "total": 16.4},
+    }
+
+
+def _inline(models: Sequence[ServedModel]) -> list[ServedModel]:
+    """Models that take JSON: those without a file."""
+    return [model for model in models if FILE not in model.fields.values()]
+
+
+def _encoding(models: Sequence[ServedModel]) -> Json:
+    found: Json = {}
+    for model in models:
+        for name, modality in model.predictor.modalities.items():
+            if modality.name in MEDIA_TYPES:
+                found[name] = {"contentType": f"{MEDIA_TYPES[modality.name]}, {BINARY}"}
+            elif isinstance(modality, Genomics):
+                found[name] = {"contentType": JSON}
+    return found
+
+
+def _form(model: ServedModel, settings: Settings) -> Json:
+    binary: Json = {"type": "string", "format": "binary"}
+    properties = {
+        name: binary if model.fields[name] == FILE else _value(modality, settings)
+        for name, modality in model.predictor.modalities.items()
+    }
+    return _closed(model, properties)
+
+
+def _object(model: ServedModel, settings: Settings) -> Json:
+    return _closed(model, {name: _value(modality, settings) for name, modality in model.predictor.modalities.items()})
+
+
+def _value(modality: Modality, settings: Settings) -> Json:
+    """An input that is no file."""
+    if not isinstance(modality, Genomics):
+        return {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": settings.characters,
+            "pattern": "^[^\\u0000]*\\S[^\\u0000]*$",
+        }
+    columns = modality.columns
+    by_name: Json = {"type": "object", "minProperties": 1, "not": {"additionalProperties": {"type": "null"}}}
+    if len(columns) <= MOST_COLUMNS:
+        by_name |= {"properties": dict.fromkeys(columns, NUMBER), "additionalProperties": False}
+    else:
+        by_name |= {"additionalProperties": NUMBER, "maxProperties": len(columns)}
+    in_order: Json = {
+        "type": "array",
+        "minItems": len(columns),
+        "maxItems": len(columns),
+        "items": NUMBER,
+        "not": {"items": {"type": "null"}},
+    }
+    return {"oneOf": [by_name, in_order]}
+
+
+def _closed(model: ServedModel, properties: Json) -> Json:
+    return {
+        "type": "object",
+        "title": model.name,
+        "properties": {**properties, MODEL: {"const": model.name}},
+        "required": list(model.inputs),
+        "additionalProperties": False,
+    }
+
+
+def _example(model: ServedModel) -> Json:
+    """The generated sample; of a long object only a few keys."""
+    example: Json = {}
+    for name in model.inputs:
+        text = model.examples.payload(0, name)[0].decode()
+        example[name] = text if model.fields[name] == "string" else _short(json.loads(text))
+    return example
+
+
+def _short(values: Json) -> Json:
+    return dict(list(values.items())[:SHOWN_KEYS])
+
+
+def _curl(model: ServedModel) -> str:
+    """The command that asks about one's own files."""
+    parts = []
+    for name, kind in model.fields.items():
+        value = {FILE: f"@{name}.file", "string": '"a text"'}.get(kind, f"@{name}.json")
+        parts.append(f"-F {name}={value}")
+    return f"curl {' '.join(parts)} -F {MODEL}={model.name} …/v1/predict"
