@@ -20,7 +20,7 @@ def table(folder: Path, content: bytes | str) -> Table:
         "image,text\na.png,one\nb.png,two\n",
         b"\xef\xbb\xbfimage,text\r\na.png,one\r\nb.png,two",
         "\n,\nimage, text \n\na.png,one\n,\nb.png,two\n\n",
-        ',image,text\n0,a.png,one\n1,b.png,two\n',
+        ",image,text\n0,a.png,one\n1,b.png,two\n",
         'image,text,\n"a.png",one\nb.png,two,,\n',
     ],
 )
