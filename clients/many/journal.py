@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from array import array
 from pathlib import Path
 from types import TracebackType
