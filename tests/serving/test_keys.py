@@ -125,7 +125,8 @@ def test_either_header_carries_a_key(client: httpx.Client, guarded: tuple[Server
         {"X-API-Key": guarded[2] + "x"},
         {"Authorization": "Bearer é".encode().decode("latin-1")},
     ):
-        response = client.post("/v1/predict", json=BODY, headers={k: v.encode("latin-1") for k, v in headers.items()})
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        response = client.post("/v1/predict", json=BODY, headers=encoded)
         assert response.status_code == 401
 
 
