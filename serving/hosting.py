@@ -5,16 +5,23 @@
   application raises on purpose. `DirectService` lets requests pass by them. BentoML's start-up and shutdown hooks,
   workers, packing of bentos and model store are used.
 - BentoML's process manager looks after its workers every ten seconds, and restarts them when it gets SIGHUP.
-  `supervise` makes it look every second, and pass SIGHUP on to them.
+  `supervise` makes it look every second, and pass SIGHUP on to them, but not to one that has just begun to start and
+  would die of it: it will read the bundles anyway.
+- BentoML passes few of uvicorn's settings on, and uvicorn has none for the size of a head or for slow clients.
+  `DirectService` lets uvicorn make connections of `serving.wire`.
 """
 
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import bentoml
 from circus.arbiter import Arbiter
 from circus.watcher import Watcher
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import wire
 
 CHECK_SECONDS = 1.0
 
@@ -26,6 +33,7 @@ class DirectService(bentoml.Service[Any]):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """What uvicorn runs."""
+        wire.install()
         hooks: ASGIApp = super().to_asgi(is_main=is_main)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +58,20 @@ def supervise() -> None:
         original(self, watchers, *arguments, **options)
         for watcher in watchers:
             watcher.send_hup = True
+            watcher.hooks["before_signal"] = _may_receive
 
     initialise.changed = True  # type: ignore[attr-defined]
     Arbiter.__init__ = initialise
+
+
+def _may_receive(pid: int, signum: int, **ignored: Any) -> bool:
+    """Whether a process may get a signal: SIGHUP only where it has a handler for it, as Linux tells."""
+    del ignored
+    if signum != signal.SIGHUP:
+        return True
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return True
+    caught = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return all(mask >> (signum - 1) & 1 for mask in caught)
