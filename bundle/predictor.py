@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnxruntime
-
 from bundle.answer import LOGITS, SHARE, Prediction, answers
 from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array, Payload
+from bundle.runtime import onnxruntime
 from bundle.work import Work
 
 Arrays = dict[str, Array]

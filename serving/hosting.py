@@ -18,6 +18,7 @@ from typing import Any
 
 import bentoml
 from circus.arbiter import Arbiter
+from circus.process import Process
 from circus.watcher import Watcher
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -47,6 +48,25 @@ class DirectService(bentoml.Service[Any]):  # type: ignore[misc]
         return app
 
 
+class Worker(Process):  # type: ignore[misc]
+    """A process that answers requests, as its manager sees it."""
+
+    def send_signal(self, sig: int) -> None:
+        """Pass a signal on, but for SIGHUP to a process that has no handler for it yet and would end."""
+        if sig != signal.SIGHUP or handles(self.pid, sig):
+            super().send_signal(sig)
+
+
+def handles(pid: int, sig: int) -> bool:
+    """Whether a process has a handler for a signal, as Linux tells; elsewhere it is taken to have one."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return True
+    caught = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return all(mask >> (sig - 1) & 1 for mask in caught)
+
+
 def supervise() -> None:
     """Change how processes started from here on are looked after; again and again does no harm."""
     if getattr(Arbiter.__init__, "changed", False):
@@ -58,20 +78,7 @@ def supervise() -> None:
         original(self, watchers, *arguments, **options)
         for watcher in watchers:
             watcher.send_hup = True
-            watcher.hooks["before_signal"] = _may_receive
 
     initialise.changed = True  # type: ignore[attr-defined]
     Arbiter.__init__ = initialise
-
-
-def _may_receive(pid: int, signum: int, **ignored: Any) -> bool:
-    """Whether a process may get a signal: SIGHUP only where it has a handler for it, as Linux tells."""
-    del ignored
-    if signum != signal.SIGHUP:
-        return True
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    except OSError:
-        return True
-    caught = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
-    return all(mask >> (signum - 1) & 1 for mask in caught)
+    Watcher._process_class = Worker

@@ -1,6 +1,7 @@
 """A bounded open-loop generator of requests over real sockets, and a bundle whose graph takes real time."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -97,6 +98,14 @@ async def read_reply(reader: asyncio.StreamReader, began: float) -> Reply:
     return Reply(int(head[0].split()[1]), time.perf_counter() - began, headers, body)
 
 
+async def ended(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever state it is in."""
+    writer.close()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(5):
+            await writer.wait_closed()
+
+
 class Connections:
     """Connections that are used again, the latest first."""
 
@@ -115,10 +124,10 @@ class Connections:
                 reply = await read_reply(reader, began)
         except (OSError, EOFError, TimeoutError) as error:
             if writer is not None:
-                writer.close()
+                await ended(writer)
             return Reply(DROPPED, time.perf_counter() - began, reason=repr(error))
         if reply.headers.get("connection") == "close":
-            writer.close()
+            await ended(writer)
         else:
             self._idle.append((time.monotonic(), reader, writer))
         return reply
@@ -134,9 +143,7 @@ class Connections:
     async def close(self) -> None:
         """Close what is idle."""
         idle, self._idle = self._idle, []
-        for _, _, writer in idle:
-            writer.close()
-        await asyncio.gather(*(writer.wait_closed() for _, _, writer in idle), return_exceptions=True)
+        await asyncio.gather(*(ended(writer) for _, _, writer in idle))
 
 
 async def offer(
