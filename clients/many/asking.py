@@ -26,9 +26,12 @@ from clients.many.table import Row
 from clients.payloads import Payload
 from clients.questions import Result
 from clients.rest_async import AsyncClient
+from clients.retrying import Retries
 
 ROUNDS = 3
 """How often a row is asked, all retries each time, where a server that lives gives no answer to it."""
+PAUSE = 1.0
+"""Seconds before a busy server that does not say when to come back is asked again."""
 EVERY_ROW = (Unauthorized, Forbidden, NotFound, UnexpectedAnswer)
 """Errors that every other row would meet too."""
 Sample = dict[str, Payload]
@@ -98,10 +101,12 @@ class Asking:
                 return await self._once(samples)
             except EVERY_ROW:
                 raise
-            except Unavailable:
+            except Unavailable as error:
                 idle = idle + 1 if self.journal.answers == before else 0
-                if idle == ROUNDS:  # nobody else was answered either
+                pause = PAUSE if error.retry_after is None else error.retry_after
+                if idle == ROUNDS or pause > Retries.longest_pause:  # nobody else was answered either
                     raise
+                await asyncio.sleep(pause)
             except ClientError as error:
                 rounds += 1
                 if not await self._lives(error):

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from array import array
 from pathlib import Path
 from types import TracebackType
@@ -37,16 +36,20 @@ class Journal:
         """For each row 0 (not back), the position of its line, or that below zero (an error)."""
         self.answers = self.errors = 0
         try:
-            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+            self._written = path.open("ab", buffering=0)
+            self._known = path.open("rb")
         except OSError as error:
             raise InvalidCall(f"{path}: expected a file to write, {error.strerror}") from None
         try:
             self._lock()
             if anew:
-                self._file.truncate(0)
-            self._read(identity)
+                self._written.truncate(0)
+            self._end = self._read(identity)
+            self._written.truncate(self._end)
+            if self._end == 0:
+                self._append(identity)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -57,7 +60,12 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file, which stays."""
-        self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Let another run have the file."""
+        self._known.close()
+        self._written.close()
 
     def is_wanted(self, row: int, errors_too: bool) -> bool:
         """Whether a row is still to be asked."""
@@ -70,21 +78,16 @@ class Journal:
         Raises:
             InvalidCall: the disk is full, or the like.
         """
-        line = json.dumps({ROW: row} | cells, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        try:
-            place = self._file.seek(0, os.SEEK_END)
-            self._file.write(line)
-            self._file.flush()
-        except OSError as error:
-            raise InvalidCall(f"{self.path}: expected room for one more line, {error.strerror}") from None
+        place = self._end
+        self._append({ROW: row} | cells)
         self._note(row, cells, place)
 
     def cells(self, row: int) -> Cells:
         """What is known of a row that has come back."""
         place = abs(self._places[row])
         assert place
-        self._file.seek(place)
-        cells: Cells = json.loads(self._file.readline())
+        self._known.seek(place)
+        cells: Cells = json.loads(self._known.readline())
         return cells
 
     def remove(self) -> None:
@@ -93,9 +96,19 @@ class Journal:
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._written, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InvalidCall(f"{self.path}: another run is writing it; wait for its end") from None
+
+    def _append(self, content: dict[str, Any]) -> None:
+        line = json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        try:
+            size = self._written.write(line)
+        except OSError as error:
+            raise InvalidCall(f"{self.path}: expected room for one more line, found none ({error.strerror})") from None
+        if size != len(line):
+            raise InvalidCall(f"{self.path}: expected room for one more line, found less")
+        self._end += size
 
     def _note(self, row: int, cells: Cells, place: int) -> None:
         before = self._places[row]
@@ -106,10 +119,10 @@ class Journal:
         self.answers += not failed
         self.errors += failed
 
-    def _read(self, identity: dict[str, Any]) -> None:
-        """Read what there is, and cut off a last line that was not written to its end."""
+    def _read(self, identity: dict[str, Any]) -> int:
+        """Read what there is; where a last line that was not written to its end begins, or the end."""
         place = 0
-        for number, line in enumerate(self._file, start=1):
+        for number, line in enumerate(self._known, start=1):
             if not line.endswith(b"\n"):
                 break
             try:
@@ -118,16 +131,12 @@ class Journal:
                     self._compare(content, identity)
                 else:
                     self._note(content[ROW], content, place)
-            except (ValueError, KeyError, IndexError, TypeError):
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError):
                 raise InvalidCall(
                     f"{self.path}: line {number} is damaged; delete the file, or ask everything anew with --overwrite"
                 ) from None
             place += len(line)
-        self._file.truncate(place)
-        if place == 0:
-            self._file.seek(0)
-            self._file.write(json.dumps(identity, ensure_ascii=False).encode() + b"\n")
-            self._file.flush()
+        return place
 
     def _compare(self, found: dict[str, Any], identity: dict[str, Any]) -> None:
         other = sorted(name for name in identity.keys() | found.keys() if identity.get(name) != found.get(name))

@@ -13,6 +13,17 @@ from tests.clients.service import ANSWER
 Items = list[dict[str, bytes]]
 
 
+def parts_of(request: httpx.Request) -> list[tuple[str, bytes]]:
+    """Name and content of each part of a form."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    found = []
+    for part in BytesParser(policy=HTTP).parsebytes(head + request.content).iter_parts():
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        assert isinstance(name, str) and isinstance(content, bytes)
+        found.append((name, content))
+    return found
+
+
 class Batches:
     """Each sample's text becomes the label of its answer; the text "bad" is a problem; counts what is asked."""
 
@@ -33,12 +44,9 @@ class Batches:
         return httpx.Response(200, json=content, headers={"X-Request-ID": f"batch-{len(self.sizes)}"})
 
     def _read(self, request: httpx.Request) -> tuple[Items, str | None]:
-        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
         found: dict[int, dict[str, bytes]] = defaultdict(dict)
         model = None
-        for part in BytesParser(policy=HTTP).parsebytes(head + request.content).iter_parts():
-            name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-            assert isinstance(name, str) and isinstance(content, bytes)
+        for name, content in parts_of(request):
             if name == "model":
                 model = content.decode()
                 continue
