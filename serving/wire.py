@@ -18,6 +18,8 @@ HEAD_SECONDS = 10.0
 """Until the head of a request must have come, from the connection's opening or the first byte; then 408."""
 REST_SECONDS = 30.0
 """Until a client must have sent the rest of a body that is answered already, or taken some of its answer."""
+PIPELINED = 128
+"""Requests of one connection that may wait for earlier ones to be answered; one more ends the connection."""
 UNREADABLE = problem("malformed-body", "this is no request in HTTP/1.1")
 TOO_LONG = problem("head-too-large", f"address and headers may have at most {HEAD_BYTES:,} bytes")
 TOO_LATE = problem("head-too-slow", f"the head of the request did not come within {HEAD_SECONDS:g} seconds")
@@ -111,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request begins to be answered."""
         self._silent_bytes = 0
         self._unset("head")
+        if len(self.pipeline) == PIPELINED:
+            raise ValueError("the parser ends with the error of a callback")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -175,9 +179,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer with the problem, unless an answer is under way already, and end the connection."""
+        """Answer with the problem, unless other answers are under way or come first, and end the connection."""
         del msg
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        free = self.cycle is None or self.cycle.response_complete or not self.cycle.response_started
+        if free and not self.pipeline:
             content = json.dumps(to_json(self._refusal.problem))
             headers = {"content-type": MEDIA_TYPE, "content-length": str(len(content)), "connection": "close"}
             pairs = [*self.server_state.default_headers, *((k.encode(), v.encode()) for k, v in headers.items())]

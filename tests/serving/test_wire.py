@@ -251,6 +251,16 @@ def test_pipelined_requests_are_answered_in_order_even_if_the_next_head_is_unfin
     run(body)
 
 
+def test_a_connection_may_not_pipeline_without_end() -> None:
+    async def body(open_one: Open) -> None:
+        reader, writer = await open_one()
+        writer.write(GET * 10 * wire.PIPELINED)
+        answer = await rest_of(reader)
+        assert answer.count(b"HTTP/1.1 200") <= wire.PIPELINED + 1 and b"HTTP/1.1 4" not in answer
+
+    run(body)
+
+
 def test_only_one_place_reaches_into_uvicorn() -> None:
     sources = sorted(path.name for path in Path(ROOT, "serving").glob("*.py") if "uvicorn." in path.read_text("utf-8"))
     assert sources == ["logs.py", "wire.py"]

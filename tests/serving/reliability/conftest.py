@@ -57,7 +57,7 @@ def start(folder: Path, bundles: dict[str, Path], **settings: object) -> Iterato
         yield Sturdy(server, bundles, key, temporary)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sturdy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sturdy]:
     folder = tmp_path_factory.mktemp("sturdy")
     yield from start(folder, build_bundles(folder / "bundles"))

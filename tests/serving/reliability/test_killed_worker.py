@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,8 +16,7 @@ from clients.rest import Client
 from clients.retrying import Retries
 from tests.bundles import build_bundle
 from tests.serving.process import environment, serving
-from tests.serving.reliability.conftest import Sturdy, start
-from tests.serving.reliability.load import build_slow
+from tests.serving.reliability.conftest import Sturdy
 
 CLIENTS = 4
 BACK_SECONDS = 10.0
@@ -27,36 +25,31 @@ CHECK_SECONDS = 1.0
 GENOMICS = {"gene_A": 1.5}
 
 
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Sturdy]:
-    yield from start(tmp_path, {"slow": build_slow(tmp_path / "served")})
-
-
-def test_a_killed_worker_is_replaced_and_retries_lose_nothing(watched: Sturdy) -> None:
+def test_a_killed_worker_is_replaced_and_retries_lose_nothing(sturdy: Sturdy) -> None:
     errors: list[BaseException] = []
     answers: list[Answer] = []
     over = threading.Event()
 
     def ask() -> None:
         retries = Retries(number=20, longest_pause=2.0)
-        with Client(watched.server.url, timeout=60, retries=retries, key=watched.key) as client:
+        with Client(sturdy.server.url, timeout=60, retries=retries, key=sturdy.key) as client:
             while not over.is_set():
                 try:
-                    answers.append(client.predict(text="red house", genomics=GENOMICS))
+                    answers.append(client.predict(model="slow", text="red house", genomics=GENOMICS))
                 except Exception as error:
                     errors.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
-    manager = psutil.Process(watched.server.process.pid)
+    manager = psutil.Process(sturdy.server.process.pid)
     waits = []
     for _ in range(2):
         time.sleep(1.0)
         [worker] = manager.children(recursive=True)
         killed = time.monotonic()
         worker.kill()
-        watched.server.wait_for("/readyz", 200)
+        sturdy.server.wait_for("/readyz", 200)
         waits.append(time.monotonic() - killed)
         assert [child.pid for child in manager.children(recursive=True)] != [worker.pid]
     before = len(answers)
@@ -70,9 +63,10 @@ def test_a_killed_worker_is_replaced_and_retries_lose_nothing(watched: Sturdy) -
     assert len(answers) > before, "it answers again"
     assert len({json.dumps([entry.probability for entry in answer.predictions]) for answer in answers}) == 1
     assert max(waits) < BACK_SECONDS
-    assert not [line for line in watched.server.log().splitlines() if '"level": "error"' in line]
+    assert not [line for line in sturdy.server.log().splitlines() if '"level": "error"' in line]
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_not_started_more_often_than_it_is_looked_after(tmp_path: Path) -> None:
     """A bundle that breaks after the check of the start: the worker says so and stays, and does not start in a loop."""
     folder = build_bundle(tmp_path / "tiny", ("text", "genomics"))
@@ -88,6 +82,7 @@ def test_a_worker_that_cannot_start_is_not_started_more_often_than_it_is_looked_
         server.wait_for("/readyz", 503)
 
 
+@pytest.mark.slow
 def test_workers_that_die_at_once_are_replaced_at_most_once_a_check(tmp_path: Path) -> None:
     folder = build_bundle(tmp_path / "tiny", ("text", "genomics"))
     seen: set[int] = set()
