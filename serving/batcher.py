@@ -108,6 +108,8 @@ class MicroBatcher(Generic[Item, Result]):
             with contextlib.suppress(ValueError):
                 self._waiting.remove(entry)
             raise
+        finally:
+            del entry  # its future holds what was raised, which holds this frame: only a full collection would end it
 
     async def _collect(self) -> None:
         while True:
@@ -145,7 +147,7 @@ class MicroBatcher(Generic[Item, Result]):
         except Exception as error:
             if len(live) == 1:
                 if not live[0].future.done():
-                    live[0].future.set_exception(error)
+                    live[0].future.set_exception(error.with_traceback(None))  # else it holds this frame, too
                 return
             middle = len(live) // 2
             await self._run(live[:middle])

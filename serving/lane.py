@@ -100,6 +100,8 @@ class Direct:
                 with self._lock:
                     self._waiting -= 1
             raise
+        finally:
+            del future  # it holds what was raised, which holds this frame, which holds the body of the request
         self._sizes.observe(1)
         self._pace += WEIGHT * (answered.decode + answered.infer - self._pace) if self._pace else answered.infer
         return answered
