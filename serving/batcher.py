@@ -108,6 +108,8 @@ class MicroBatcher(Generic[Item, Result]):
             with contextlib.suppress(ValueError):
                 self._waiting.remove(entry)
             raise
+        finally:
+            del entry  # an error in its future has this frame in its trace: a circle that would keep the item
 
     async def _collect(self) -> None:
         while True:
