@@ -64,6 +64,8 @@ class MicroBatcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._wait = wait
         self._queue_length = queue_length
+        self.expected: Callable[[], int] | None = None
+        """Tells how many items are on their way, those that wait included: where no other is, none is waited for."""
         self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
@@ -121,12 +123,15 @@ class MicroBatcher(Generic[Item, Result]):
         """Return when a batch is full, or when the oldest item has waited long enough."""
         while len(self._waiting) < self._max_batch:
             left = self._waiting[0].arrived + self._wait - perf_counter() if self._waiting else None
-            if left is not None and left <= 0:
+            if left is not None and (left <= 0 or self._nobody_else()):
                 return
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._arrived.wait()
+
+    def _nobody_else(self) -> bool:
+        return self.expected is not None and self.expected() <= len(self._waiting)
 
     async def _run(self, entries: list[_Waiting[Item, Result]]) -> None:
         live = [entry for entry in entries if not entry.future.done()]

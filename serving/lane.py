@@ -144,9 +144,11 @@ class Batched:
         self._decoders = decoders
         self._sizes = sizes
         self._pace = 0.0
+        self._decoding = 0
         self._batcher = MicroBatcher[_Decoded, Prediction](
             self._infer, bucket(predictor), most, settings.batch_wait_ms / 1000, settings.queue_length
         )
+        self._batcher.expected = self._coming
         self._batcher.start()
 
     @property
@@ -161,15 +163,21 @@ class Batched:
     async def run(self, payloads: Payloads, work: Work) -> Answered:
         """The answer for one sample. Cancelled, it drops what waits; a batch that runs is others' too."""
         submitted = perf_counter()
-        future = self._decoders.submit(self._decode, payloads, work)
+        self._decoding += 1
         try:
-            decoded = await asyncio.wrap_future(future)
+            try:
+                decoded = await asyncio.wrap_future(self._decoders.submit(self._decode, payloads, work))
+            finally:
+                self._decoding -= 1
             done = await self._batcher.submit(decoded)
         except asyncio.CancelledError:
             work.cancel()
             raise
         self._pace += WEIGHT * (done.ran / done.size - self._pace) if self._pace else done.ran / done.size
         return Answered(done.result, decoded.ended - decoded.began, decoded.began - submitted + done.queued, done.ran)
+
+    def _coming(self) -> int:
+        return self._decoding + self._batcher.waiting
 
     def _decode(self, payloads: Payloads, work: Work) -> _Decoded:
         began = perf_counter()

@@ -27,7 +27,7 @@ async function load() {
   } catch (error) {
     if (error.status === 401) return askForKey(error, load);
     const passing = error instanceof service.Unreachable || error.status === 503;
-    const seconds = passing ? error.wait ?? AGAIN : null;
+    const seconds = passing ? Math.max(1, error.wait ?? AGAIN) : null;
     const words = error.status === 503 ? `The service is not ready yet: ${error.message}.` : error.message;
     return showWaiting(words, seconds, load);
   }

@@ -12,8 +12,14 @@ import pytest
 from tests.serving.process import Server
 from tests.serving.samples import Part
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-expect = api.expect
+for needed in ("playwright.sync_api", "axe_playwright_python.sync_playwright"):
+    pytest.importorskip(needed, reason="needs Playwright and axe: pip install -e '.[dev]'")
+
+from axe_playwright_python.sync_playwright import Axe as Axe  # noqa: E402
+from playwright.sync_api import FilePayload, Locator  # noqa: E402
+from playwright.sync_api import Page as Page  # noqa: E402
+from playwright.sync_api import Route as Route  # noqa: E402
+from playwright.sync_api import expect as expect  # noqa: E402
 
 SPACE = "\u202f"
 DROP = """([files]) => {
@@ -26,17 +32,17 @@ DROP = """([files]) => {
 }"""
 
 
-def open_model(page: "api.Page", name: str) -> None:
+def open_model(page: Page, name: str) -> None:
     page.goto(f"/#{name}")
     expect(page.get_by_label("Model", exact=True)).to_have_value(name)
 
 
-def use_example(page: "api.Page", index: int = 0) -> None:
+def use_example(page: Page, index: int = 0) -> None:
     page.get_by_role("button", name="example").click()
     expect(page.get_by_role("status").filter(has_text=f"Example {index + 1} of")).to_be_visible()
 
 
-def predict(page: "api.Page") -> dict[str, Any]:
+def predict(page: Page) -> dict[str, Any]:
     """Press the button, wait until the answer is shown, and return what the service said."""
     with page.expect_response("**/v1/predict") as caught:
         page.get_by_role("button", name="Predict").click()
@@ -47,15 +53,15 @@ def predict(page: "api.Page") -> dict[str, Any]:
     return answer
 
 
-def field(page: "api.Page", name: str) -> "api.Locator":
+def field(page: Page, name: str) -> Locator:
     return page.locator(f"[data-input={name}].field")
 
 
-def choose(page: "api.Page", name: str, file: "Path | api.FilePayload") -> None:
+def choose(page: Page, name: str, file: Path | FilePayload) -> None:
     field(page, name).locator("input[type=file]").set_input_files(file)
 
 
-def drop(page: "api.Page", target: "api.Locator", *files: tuple[str, str, bytes]) -> None:
+def drop(page: Page, target: Locator, *files: tuple[str, str, bytes]) -> None:
     """Let go files of name, type and content over an element."""
     content = [(name, kind, base64.b64encode(data).decode()) for name, kind, data in files]
     transfer = page.evaluate_handle(DROP, [content])
@@ -83,7 +89,7 @@ class Bar:
     note: str
 
 
-def bars(page: "api.Page", section: str) -> list[Bar]:
+def bars(page: Page, section: str) -> list[Bar]:
     """The visible bars of one section of the answer: `alone` or `classes`."""
     found = []
     for row in page.locator(f"#result .{section} li:visible").all():
@@ -111,7 +117,7 @@ def ask(server: Server, model: str, parts: dict[str, Part]) -> dict[str, Any]:
         return answer
 
 
-def refuse(route: "api.Route", status: int, kind: str, detail: str, **headers: str) -> None:
+def refuse(route: Route, status: int, kind: str, detail: str, **headers: str) -> None:
     """Answer a request of the page in the service's place."""
     title = kind.replace("-", " ").capitalize()
     content = {"type": f"urn:infobridge:problem:{kind}", "title": title, "status": status, "detail": detail}

@@ -6,39 +6,39 @@ import pytest
 
 from tests.bundles import PAIRINGS
 from tests.serving.page.conftest import Open
-from tests.serving.page.steps import expect, field, open_model, predict, refuse, use_example
+from tests.serving.page.steps import Axe, Page, expect, field, open_model, predict, refuse, use_example
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="needs axe: pip install axe-playwright-python"
-)
+OUTLINE = """
+getComputedStyle(document.activeElement.matches(".unseen") ? document.activeElement.nextElementSibling
+    : document.activeElement).outlineStyle
+"""
 PHONE = {"width": 360, "height": 740}
 
 
-def empty(page: "api.Page") -> None:
+def empty(page: Page) -> None:
     open_model(page, "audio-video")
 
 
-def answered(page: "api.Page") -> None:
+def answered(page: Page) -> None:
     open_model(page, "audio-video")
     use_example(page)
     predict(page)
     page.get_by_text("The answer as JSON").click()
 
 
-def all_modalities_seen(page: "api.Page") -> None:
+def all_modalities_seen(page: Page) -> None:
     open_model(page, "pathology-genomics")
     use_example(page)
     predict(page)
 
 
-def missing(page: "api.Page") -> None:
+def missing(page: Page) -> None:
     open_model(page, "image-text")
     page.get_by_role("button", name="Predict").click()
     expect(field(page, "text").locator(".error")).to_be_visible()
 
 
-def busy(page: "api.Page") -> None:
+def busy(page: Page) -> None:
     page.route("**/v1/predict", lambda route: refuse(route, 503, "overloaded", "busy", **{"Retry-After": "60"}))
     open_model(page, "image-text")
     use_example(page)
@@ -46,7 +46,7 @@ def busy(page: "api.Page") -> None:
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-def running(page: "api.Page") -> None:
+def running(page: Page) -> None:
     page.route("**/v1/predict", lambda route: None)
     open_model(page, "image-text")
     use_example(page)
@@ -54,13 +54,13 @@ def running(page: "api.Page") -> None:
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
 
 
-def locked(page: "api.Page") -> None:
+def locked(page: Page) -> None:
     page.route("**/v1/models", lambda route: refuse(route, 401, "unauthorized", "a key is needed"))
     page.goto("/")
     page.get_by_label("API key", exact=True).press("Enter")
 
 
-def unready(page: "api.Page") -> None:
+def unready(page: Page) -> None:
     page.route("**/v1/models", lambda route: refuse(route, 503, "not-ready", "loading", **{"Retry-After": "60"}))
     page.goto("/")
     expect(page.get_by_role("status").filter(has_text="not ready")).to_be_visible()
@@ -71,22 +71,22 @@ def unready(page: "api.Page") -> None:
     [empty, answered, all_modalities_seen, missing, busy, running, locked, unready],
     ids=lambda state: state.__name__,
 )
-def test_axe_finds_nothing_in_light_and_in_dark(page: "api.Page", state: Callable[["api.Page"], None]) -> None:
+def test_axe_finds_nothing_in_light_and_in_dark(page: Page, state: Callable[[Page], None]) -> None:
     state(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found = axe.Axe().run(page)
+        found = Axe().run(page)
         assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 
 
-def test_axe_would_find_something(page: "api.Page") -> None:
+def test_axe_would_find_something(page: Page) -> None:
     empty(page)
     page.locator("#about").evaluate("(place) => { place.style.color = '#ddd'; }")
-    assert axe.Axe().run(page).violations_count == 1
+    assert Axe().run(page).violations_count == 1
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
-def test_nothing_is_wider_than_the_screen(page: "api.Page", pairing: tuple[str, ...]) -> None:
+def test_nothing_is_wider_than_the_screen(page: Page, pairing: tuple[str, ...]) -> None:
     open_model(page, "-".join(pairing))
     use_example(page)
     predict(page)
@@ -105,18 +105,14 @@ def test_on_a_phone_the_answer_comes_into_view(open_page: Open) -> None:
     expect(page.locator(".verdict")).to_be_in_viewport()
 
 
-def test_everything_works_from_the_keyboard_in_the_order_one_reads(page: "api.Page") -> None:
+def test_everything_works_from_the_keyboard_in_the_order_one_reads(page: Page) -> None:
     open_model(page, "image-text")
     reached = []
 
     def tab() -> None:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-        visible = page.evaluate(
-            "(() => { const at = document.activeElement; const shown = at.matches('.unseen') ? at.nextElementSibling : at;"
-            " return getComputedStyle(shown).outlineStyle; })()"
-        )
-        assert visible == "solid", reached
+        assert page.evaluate(OUTLINE) == "solid", reached
 
     for _ in range(9):
         tab()
@@ -137,14 +133,14 @@ def test_everything_works_from_the_keyboard_in_the_order_one_reads(page: "api.Pa
     expect(page.get_by_text("The answer as JSON")).to_be_focused()
 
 
-def test_the_skip_link_leads_to_the_sample(page: "api.Page") -> None:
+def test_the_skip_link_leads_to_the_sample(page: Page) -> None:
     open_model(page, "image-text")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#sample")).to_be_focused()
 
 
-def test_controls_have_names_and_states_that_are_read_aloud(page: "api.Page") -> None:
+def test_controls_have_names_and_states_that_are_read_aloud(page: Page) -> None:
     open_model(page, "audio-video")
     for name in ("Audio", "Video"):
         expect(page.get_by_role("group", name=name)).to_be_visible()

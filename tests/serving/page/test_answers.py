@@ -5,9 +5,10 @@ import re
 import pytest
 
 from tests.bundles import PAIRINGS
-from tests.serving.page.conftest import Watched
+from tests.serving.page.conftest import Open, Watched
 from tests.serving.page.steps import (
     Bar,
+    Page,
     ask,
     bars,
     choose,
@@ -18,10 +19,9 @@ from tests.serving.page.steps import (
     percent,
     predict,
     use_example,
-)  # fmt: skip
+)
 from tests.serving.process import Server
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 every_pairing = pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
 REVOKED = """
 window.revoked = [];
@@ -38,7 +38,7 @@ def assert_drawn(bar: Bar, probability: float) -> None:
 
 @every_pairing
 def test_an_example_is_predicted_and_shown_as_the_service_answers_it(
-    page: "api.Page", server: Server, pairing: tuple[str, ...]
+    page: Page, server: Server, pairing: tuple[str, ...]
 ) -> None:
     model = "-".join(pairing)
     open_model(page, model)
@@ -71,7 +71,7 @@ def test_an_example_is_predicted_and_shown_as_the_service_answers_it(
     expect(page.locator(".timing")).to_contain_text("in the service")
 
 
-def test_examples_come_round(page: "api.Page", server: Server) -> None:
+def test_examples_come_round(page: Page, server: Server) -> None:
     open_model(page, "image-text")
     with server.client() as client:
         models = {model["name"]: model for model in client.get("/v1/models").json()["models"]}
@@ -83,7 +83,7 @@ def test_examples_come_round(page: "api.Page", server: Server) -> None:
         expect(page.get_by_role("textbox", name="Text")).to_have_value(texts[turn])
 
 
-def test_sound_and_clip_can_be_played_and_a_picture_is_seen(page: "api.Page") -> None:
+def test_sound_and_clip_can_be_played_and_a_picture_is_seen(page: Page) -> None:
     open_model(page, "audio-video")
     use_example(page)
     for kind in ("audio", "video"):
@@ -101,7 +101,8 @@ def test_sound_and_clip_can_be_played_and_a_picture_is_seen(page: "api.Page") ->
     expect(field(page, "genomics").get_by_role("listitem").first).to_contain_text("gene_")
 
 
-def test_what_is_replaced_is_freed(page: "api.Page") -> None:
+def test_what_is_replaced_is_freed(open_page: Open) -> None:
+    page = open_page()
     page.add_init_script(REVOKED)
     open_model(page, "image-text")
     use_example(page, 0)
@@ -115,7 +116,7 @@ def test_what_is_replaced_is_freed(page: "api.Page") -> None:
     expect(field(page, "image").locator("input[type=file]")).to_be_focused()
 
 
-def test_a_changed_sample_leaves_no_answer_that_seems_its_own(page: "api.Page") -> None:
+def test_a_changed_sample_leaves_no_answer_that_seems_its_own(page: Page) -> None:
     open_model(page, "image-text")
     use_example(page)
     predict(page)
@@ -129,7 +130,7 @@ def test_a_changed_sample_leaves_no_answer_that_seems_its_own(page: "api.Page") 
     expect(page.locator(".verdict")).to_have_count(0)
 
 
-def test_fields_that_the_next_model_also_has_keep_their_content(page: "api.Page") -> None:
+def test_fields_that_the_next_model_also_has_keep_their_content(page: Page) -> None:
     open_model(page, "pathology-genomics")
     use_example(page)
     written = page.get_by_role("textbox", name="Genomics").input_value()
@@ -139,7 +140,7 @@ def test_fields_that_the_next_model_also_has_keep_their_content(page: "api.Page"
     assert predict(page)["model"] == "second-pathology-genomics"
 
 
-def test_of_many_classes_the_first_ten_are_shown_until_all_are_asked_for(page: "api.Page") -> None:
+def test_of_many_classes_the_first_ten_are_shown_until_all_are_asked_for(page: Page) -> None:
     first, rest = 0.5, 0.005
     labels = [f"class {index}" for index in range(101)]
     answer = {
@@ -172,7 +173,7 @@ def test_of_many_classes_the_first_ten_are_shown_until_all_are_asked_for(page: "
     expect(page.locator(".timing")).to_contain_text("1,235")
 
 
-def test_labels_and_names_are_text_and_never_markup(page: "api.Page", watched: Watched) -> None:
+def test_labels_and_names_are_text_and_never_markup(page: Page, watched: Watched) -> None:
     bold = "<b>bold</b><img src=x>"
     answer = {
         "model": bold,
@@ -191,11 +192,11 @@ def test_labels_and_names_are_text_and_never_markup(page: "api.Page", watched: W
     assert watched.asked("/x") == 0
 
 
-def test_the_page_in_dark_and_in_light(page: "api.Page") -> None:
+def test_the_page_in_dark_and_in_light(page: Page) -> None:
     open_model(page, "audio-video")
     colours = {}
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         colours[scheme] = page.locator("body").evaluate(
             "(body) => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]"
         )

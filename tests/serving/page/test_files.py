@@ -7,11 +7,10 @@ import pytest
 
 from tests.bundles import PAIRINGS
 from tests.serving.page.conftest import Watched
-from tests.serving.page.steps import ask, choose, drop, expect, field, open_model, predict
+from tests.serving.page.steps import Page, ask, choose, drop, expect, field, open_model, predict
 from tests.serving.process import Server
 from tests.serving.samples import payloads
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 every_pairing = pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
 FILES = {
     "audio": ("sound.wav", "audio/wav"),
@@ -31,9 +30,7 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 @every_pairing
 @pytest.mark.parametrize("way", ["chosen", "dropped"])
-def test_files_give_the_answer_of_their_bytes(
-    page: "api.Page", server: Server, pairing: tuple[str, ...], way: str
-) -> None:
+def test_files_give_the_answer_of_their_bytes(page: Page, server: Server, pairing: tuple[str, ...], way: str) -> None:
     model = "-".join(pairing)
     sample = payloads(pairing, seed=5)
     open_model(page, model)
@@ -49,7 +46,7 @@ def test_files_give_the_answer_of_their_bytes(
     assert answer["modalities"] == expected["modalities"]
 
 
-def test_a_field_shows_that_a_file_may_be_let_go_there(page: "api.Page") -> None:
+def test_a_field_shows_that_a_file_may_be_let_go_there(page: Page) -> None:
     open_model(page, "audio-video")
     target = field(page, "video")
     transfer = page.evaluate_handle(
@@ -61,7 +58,7 @@ def test_a_field_shows_that_a_file_may_be_let_go_there(page: "api.Page") -> None
     assert "over" not in (target.get_attribute("class") or "")
 
 
-def test_two_files_in_one_field_are_refused_in_words(page: "api.Page") -> None:
+def test_two_files_in_one_field_are_refused_in_words(page: Page) -> None:
     open_model(page, "image-text")
     one = ("one.png", "image/png", b"x")
     drop(page, field(page, "image"), one, one)
@@ -69,7 +66,7 @@ def test_two_files_in_one_field_are_refused_in_words(page: "api.Page") -> None:
     expect(field(page, "image").get_by_role("img")).to_have_count(0)
 
 
-def test_a_file_let_go_beside_the_fields_does_not_replace_the_page(page: "api.Page", watched: Watched) -> None:
+def test_a_file_let_go_beside_the_fields_does_not_replace_the_page(page: Page, watched: Watched) -> None:
     open_model(page, "image-text")
     asked = len(watched.requests)
     drop(page, page.locator("header"), ("page.html", "text/html", b"<p>other</p>"))
@@ -77,7 +74,7 @@ def test_a_file_let_go_beside_the_fields_does_not_replace_the_page(page: "api.Pa
     assert len(watched.requests) == asked
 
 
-def test_one_clip_serves_as_sound_and_pictures(page: "api.Page", real_data: Path, server: Server) -> None:
+def test_one_clip_serves_as_sound_and_pictures(page: Page, real_data: Path, server: Server) -> None:
     clip = next((real_data / "grid_colour" / "video").glob("*.mp4"))
     open_model(page, "audio-video")
     choose(page, "video", clip)
@@ -89,7 +86,7 @@ def test_one_clip_serves_as_sound_and_pictures(page: "api.Page", real_data: Path
     assert predict(page)["predictions"] == ask(server, "audio-video", dict(parts))["predictions"]
 
 
-def test_the_sound_of_a_clip_offers_its_pictures(page: "api.Page", real_data: Path) -> None:
+def test_the_sound_of_a_clip_offers_its_pictures(page: Page, real_data: Path) -> None:
     clip = next((real_data / "grid_colour" / "video").glob("*.mp4"))
     open_model(page, "audio-video")
     choose(page, "audio", clip)
@@ -97,7 +94,7 @@ def test_the_sound_of_a_clip_offers_its_pictures(page: "api.Page", real_data: Pa
     expect(field(page, "video")).to_contain_text("112 × 98 pixels")
 
 
-def test_real_sound_and_clip(page: "api.Page", real_data: Path, server: Server) -> None:
+def test_real_sound_and_clip(page: Page, real_data: Path, server: Server) -> None:
     row = rows(real_data / "grid_digit" / "table.csv")[0]
     files = {name: real_data / "grid_digit" / row[name] for name in ("audio", "video")}
     open_model(page, "audio-video")
@@ -109,7 +106,7 @@ def test_real_sound_and_clip(page: "api.Page", real_data: Path, server: Server) 
     assert predict(page)["predictions"] == expected["predictions"]
 
 
-def test_a_clip_that_no_browser_plays_is_sent_all_the_same(page: "api.Page", real_data: Path) -> None:
+def test_a_clip_that_no_browser_plays_is_sent_all_the_same(page: Page, real_data: Path) -> None:
     clip = next((real_data / "media").glob("*.flv"))
     open_model(page, "audio-video")
     choose(page, "video", clip)
@@ -119,7 +116,7 @@ def test_a_clip_that_no_browser_plays_is_sent_all_the_same(page: "api.Page", rea
     predict(page)
 
 
-def test_a_real_picture_with_its_title(page: "api.Page", real_data: Path, server: Server) -> None:
+def test_a_real_picture_with_its_title(page: Page, real_data: Path, server: Server) -> None:
     row = rows(real_data / "openclipart" / "table.csv")[0]
     picture = real_data / "openclipart" / row["image"]
     open_model(page, "image-text")
@@ -130,7 +127,7 @@ def test_a_real_picture_with_its_title(page: "api.Page", real_data: Path, server
     assert answer["predictions"] == expected["predictions"]
 
 
-def test_a_real_tile_with_values_written_as_csv(page: "api.Page", real_data: Path, server: Server) -> None:
+def test_a_real_tile_with_values_written_as_csv(page: Page, real_data: Path, server: Server) -> None:
     row = rows(real_data / "her2st" / "table.csv")[0]
     tile = real_data / "her2st" / row["pathology"]
     open_model(page, "pathology-genomics")
@@ -146,7 +143,7 @@ def test_a_real_tile_with_values_written_as_csv(page: "api.Page", real_data: Pat
     assert predict(page)["predictions"] == expected["predictions"]
 
 
-def test_values_of_unknown_genes_are_refused_at_their_field(page: "api.Page", real_data: Path) -> None:
+def test_values_of_unknown_genes_are_refused_at_their_field(page: Page, real_data: Path) -> None:
     row = rows(real_data / "her2st" / "table.csv")[0]
     genes = {name: value for name, value in row.items() if name.startswith("gene_")}
     content = ",".join(genes) + "\n" + ",".join(genes.values())
@@ -159,7 +156,7 @@ def test_values_of_unknown_genes_are_refused_at_their_field(page: "api.Page", re
     expect(field(page, "genomics").locator(".error")).to_contain_text("Expected only the 4 known columns")
 
 
-def test_a_text_file_is_read_into_the_field(page: "api.Page") -> None:
+def test_a_text_file_is_read_into_the_field(page: Page) -> None:
     open_model(page, "image-text")
     written = "naïve 漢字\nin two lines"
     drop(page, field(page, "text"), ("words.txt", "text/plain", written.encode()))
