@@ -8,7 +8,7 @@ SETUP = $(VENV)/.installed
 export OMP_WAIT_POLICY = PASSIVE
 export BENTOML_DO_NOT_TRACK = True
 
-.PHONY: demo test lint types imports tests format clean
+.PHONY: demo test lint types imports tests soak format clean
 
 demo: $(SETUP)
 	$(RUN) -m scripts.demo
@@ -26,7 +26,12 @@ imports: $(SETUP)
 	$(RUN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 tests: $(SETUP)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -m "not slow"
+
+# The long part: 10,000 mutated files, a minute of tenfold load, half an hour at half load.
+soak: $(SETUP)
+	$(RUN) -m pytest -m slow
+	$(RUN) -m benchmarks.soak --minutes 30
 
 format: $(SETUP)
 	$(RUN) -m ruff check --fix .

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnxruntime
-
 from bundle.answer import LOGITS, SHARE, Prediction, answers
 from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
@@ -12,6 +10,7 @@ from bundle.files import read
 from bundle.graph_file import check_graph_file
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array, Payload
+from bundle.runtime import onnxruntime
 from bundle.work import Work
 
 Arrays = dict[str, Array]

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto
 
 from bundle.answer import LOGITS, SHARE, softmax
 from bundle.modalities import Array
+from bundle.runtime import onnxruntime
 from export.errors import AxisMismatch, ExportError, OutputMismatch, ShapeMismatch, ValueMismatch, first_line
 from export.graph import Axis, Declaration, Graph, Shape
 

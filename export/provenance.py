@@ -5,8 +5,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import onnxruntime
-
+from bundle.runtime import onnxruntime
 from export.to_onnx import OPSET
 from training.checkpoint import Checkpoint
 

@@ -1,5 +1,6 @@
 """Every route of the service, as one ASGI application."""
 
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -41,7 +42,7 @@ class Api:
         self._host = host
         self._numbers = numbers
         self._predictions = Predictions(settings, numbers)
-        self._document: tuple[Registry, Response] | None = None
+        self._document: tuple[weakref.ref[Registry], Response] | None = None
         handlers: dict[Any, Any] = dict.fromkeys((HTTPException, problems.ProblemError, InvalidInput), _answer)
         posts: dict[str, Handler] = {
             "/v1/predict": self._predict,
@@ -96,8 +97,8 @@ class Api:
     async def _openapi(self, request: Request) -> Response:
         del request
         registry = self._host.registry()
-        if self._document is None or self._document[0] is not registry:
-            self._document = registry, JSONResponse(openapi.document(list(registry), self._settings))
+        if self._document is None or self._document[0]() is not registry:
+            self._document = weakref.ref(registry), JSONResponse(openapi.document(list(registry), self._settings))
         return self._document[1]
 
     async def _example(self, request: Request) -> Response:

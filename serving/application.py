@@ -48,6 +48,7 @@ class Application:
             )
         self._app = Observed(app, self.metrics, api.paths, settings.access_log)
         self._reload: asyncio.Task[None] | None = None
+        self._reload_waits = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
@@ -59,10 +60,17 @@ class Application:
         self.host.start()
 
     def reload_soon(self) -> None:
-        """Reload the models, as a signal asks for it: the log says how it ended."""
-        self._reload = asyncio.create_task(self._reload_quietly())
+        """Reload the models, as a signal asks for it: the log says how it ended.
+
+        While they are being loaded, one more time is enough, however many signals come.
+        """
+        if not self._reload_waits:
+            self._reload_waits = True
+            self._reload = asyncio.create_task(self._reload_quietly())
 
     async def _reload_quietly(self) -> None:
+        await self.host.settled()
+        self._reload_waits = False
         with contextlib.suppress(ProblemError):  # the host has logged it
             await self.host.reload()
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from serving import loading
+from serving import loading, memory
 from serving.logs import NAME
 from serving.metrics import Metrics
 from serving.model import ServedModel
@@ -65,6 +65,13 @@ class Host:
         loaded = await asyncio.to_thread(loading.load, self._settings)
         return Registry([ServedModel(entry.predictor, self._settings, self._threads, entry.batch) for entry in loaded])
 
+    async def settled(self) -> None:
+        """Wait until no models are being loaded."""
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
+        async with self._reloading:
+            pass
+
     async def reload(self) -> Registry:
         """Load the bundles anew, and change over to them when all have proved themselves; else all stays as it was.
 
@@ -84,7 +91,8 @@ class Host:
             self._metrics.reloads["done"] += 1
             logger.info("reloaded: %s", ", ".join(model.name for model in fresh))
             if old is not None:
-                task = asyncio.create_task(old.retire())
+                task = asyncio.create_task(_retire(old))
+                del old
                 self._retired.add(task)
                 task.add_done_callback(self._retired.discard)
             return fresh
@@ -101,3 +109,10 @@ class Host:
             await self._registry.close()
         self._registry = None
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _retire(registry: Registry) -> None:
+    """Close models that were replaced, and give back what they took: Python does not know how large a graph is."""
+    await registry.retire()
+    del registry
+    await asyncio.to_thread(memory.release)

@@ -1,0 +1,70 @@
+"""Ten times what the service can do: refusals at once, no answer lost, and well again right after."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from tests.serving.reliability.conftest import TIMEOUT, Sturdy
+from tests.serving.reliability.load import Reply, keep_asking, offer, percentile, post, statuses
+
+BODY = json.dumps({"model": "slow", "text": "red house", "genomics": {"gene_A": 1.5}}).encode()
+OVER = 10
+
+
+def alone(sturdy: Sturdy, request: bytes) -> float:
+    """Seconds of the fastest of a few requests, one after the other."""
+    until = time.monotonic() + 1.0
+    replies = asyncio.run(keep_asking(sturdy.address, [request], 1, lambda: time.monotonic() > until))
+    assert set(statuses(replies)) == {200}
+    return min(reply.seconds for reply in replies)
+
+
+def capacity(sturdy: Sturdy, request: bytes, seconds: float) -> float:
+    """Answers in a second, when eight clients ask for more whenever they are answered."""
+    until = time.monotonic() + seconds
+    replies = asyncio.run(keep_asking(sturdy.address, [request], 8, lambda: time.monotonic() > until))
+    assert set(statuses(replies)) == {200}
+    return len(replies) / seconds
+
+
+def check(replies: list[Reply], rate: float) -> None:
+    print(f"offered {rate:.0f}/s, {dict(statuses(replies))}")
+    assert set(statuses(replies)) == {200, 503}, [reply for reply in replies if reply.status not in (200, 503)][:3]
+    accepted = [reply for reply in replies if reply.status == 200]
+    print(f"p50 {percentile(accepted, 0.5):.2f} s, p99 {percentile(accepted, 0.99):.2f} s of those accepted")
+    assert percentile(accepted, 0.99) < TIMEOUT
+    for reply in replies:
+        if reply.status == 503:
+            assert int(reply.headers["retry-after"]) >= 1
+            assert reply.json()["type"] == "urn:infobridge:problem:overloaded"
+        else:
+            assert reply.json()["model"] == "slow"
+
+
+def overload(sturdy: Sturdy, seconds: float) -> None:
+    request = post("/v1/predict", BODY, headers=sturdy.key_header)
+    before = alone(sturdy, request)
+    rate = OVER * capacity(sturdy, request, 2.0)
+    check(asyncio.run(offer(sturdy.address, [request], rate, seconds)), rate)
+    after = alone(sturdy, request)
+    print(f"alone: {1e3 * before:.1f} ms before, {1e3 * after:.1f} ms after")
+    assert after < 5 * before
+
+
+def test_ten_times_the_capacity(sturdy: Sturdy) -> None:
+    overload(sturdy, 3.0)
+
+
+@pytest.mark.slow
+def test_ten_times_the_capacity_for_a_minute(sturdy: Sturdy) -> None:
+    overload(sturdy, 60.0)
+
+
+def test_a_burst_before_anything_is_known_of_the_model(sturdy: Sturdy) -> None:
+    """All at once, on fresh connections: as many as fit are answered, the others are told to come back."""
+    request = post("/v1/predict", BODY, headers=sturdy.key_header)
+    replies = asyncio.run(offer(sturdy.address, [request] * 300, 1e9, 0.1, most=300))
+    assert len(replies) == 300
+    check(replies, 300)
