@@ -32,6 +32,7 @@ def test_the_bento_s_packages_are_those_of_the_project() -> None:
     declared = {*project["dependencies"], *optional["runtime"], *optional["serving"]}
     listed = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["python"]["packages"]
     assert set(listed) <= declared
+    assert {*optional["serving"]} - set(listed) == {"infobridge[runtime]", "bentoml>=1.4.39,<1.5"}
 
 
 def test_a_bento_holds_only_what_serves_and_answers(tmp_path: Path) -> None:
