@@ -3,6 +3,10 @@
 import ctypes
 import gc
 
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Parameters of glibc's mallopt."""
+LARGE = 1 << 20
+
 
 def release() -> None:
     """Collect, and return free memory to the system; takes tens of milliseconds, so call it from a thread."""
@@ -15,3 +19,15 @@ def trim() -> None:
     trimming = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trimming is not None:
         trimming(0)
+
+
+def return_large_blocks() -> None:
+    """Let the C library give every block of a mebibyte or more back at once when it is freed, as glibc does at first.
+
+    Left alone, glibc learns from each large block that is freed to keep the next one in its heap, where whatever
+    small lies behind it holds it in place: after a few large uploads a process never becomes small again.
+    """
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)
+    if choose is not None:
+        choose(MMAP_THRESHOLD, LARGE)
+        choose(TRIM_THRESHOLD, LARGE)

@@ -9,7 +9,6 @@ from serving.fields import MODEL, shorten
 from serving.model import ServedModel
 from serving.problems import problem
 
-
 SHOWN = 8
 """Fields of a request that a message repeats."""
 

@@ -17,7 +17,7 @@ from bundle.work import checkpoint, limits
 EXPECTED = "a sound file (WAV, FLAC, OGG, MP3) or a clip with a sound track (MP4, FLV, MPEG, WebM)"
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS")
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "AIFF")
-"""What libsndfile may read. It also takes formats that almost any bytes fit, and of a broken MP3 it writes to stderr."""
+"""What libsndfile may read. It also takes formats that almost any bytes fit, and writes to stderr of a broken MP3."""
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 LOUDEST = 1e9
 """Float files may be over 1, but what is over this is not sound and would overflow."""

@@ -176,8 +176,8 @@ TYPES = (
 PATHS = (
     "/v1/predict/", "/v1/predict/other", "/v1/models/none/examples/0/image",
     "/v1/models/image-text/examples/-1/image", "/v1/models/%00/examples/0/%ff", "/v1/models/reload",
-    "/v1/..%2f..%2fetc",     "/page/../../etc/passwd", "/page/%2e%2e/%2e%2e/service.py", "/v1/" + "a" * 5_000, "//v1//predict",
-    "/v1/predict%0d%0a",
+    "/v1/..%2f..%2fetc", "/v1/models/image-text/examples/99/image", "/page/../../etc/passwd", "/v1/predict%0d%0a",
+    "/page/%2e%2e/%2e%2e/service.py", "/v1/" + "a" * 5_000, "//v1//predict",
 )  # fmt: skip
 
 

@@ -179,6 +179,11 @@ def flac_of(seconds: int, rate: int, channels: int) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def silent_track() -> bytes:
+    return track(np.zeros((4_790_000, 1), np.float32), 8_000, "matroska", "flac")
+
+
 def flac_that_promises_hours() -> bytes:
     whole = sound(tone(500, 8000, 0.2), 8000, "FLAC")
     return whole[:21] + bytes([whole[21] | 0x0F]) + b"\xff\xff\xff\xff" + whole[26:]
@@ -242,7 +247,7 @@ ABSURD: dict[str, dict[str, Callable[[], bytes]]] = {
         "flac of hours": flac_that_promises_hours,
         "flac of silence, an hour": lambda: flac_of(3_600, 4_000, 1),
         "flac of silence, wide and fast": lambda: flac_of(8, 600_000, 8),
-        "track of silence, ten minutes": lambda: _silent_track(),
+        "track of silence, ten minutes": silent_track,
         "mp3 of hours": lambda: _mp3(),
     },
     "clip": {
@@ -290,11 +295,6 @@ KINDS = {
     "text": ("text",), "genomics": ("genes", "text"),
 }  # fmt: skip
 """What is crafted for each modality, most fitting first."""
-
-
-@cache
-def _silent_track() -> bytes:
-    return track(np.zeros((4_790_000, 1), np.float32), 8_000, "matroska", "flac")
 
 
 def _profile() -> bytes:

@@ -155,4 +155,10 @@ def run(server: Server, folders: dict[tuple[str, ...], Path], seeds: Seeds, warm
 
 
 def test_hundreds_of_inputs_gone_wrong(fuzzed: Server, folders: dict[tuple[str, ...], Path], seeds: Seeds) -> None:
-    run(fuzzed, folders, seeds, warm=150, count=300)
+    run(fuzzed, folders, seeds, warm=100, count=250)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_ten_thousand_inputs_gone_wrong(fuzzed: Server, folders: dict[tuple[str, ...], Path], seeds: Seeds) -> None:
+    run(fuzzed, folders, seeds, warm=400, count=10_000)
