@@ -111,6 +111,7 @@ class Predictor:
         try:
             return modality.normalise(modality.decode(payload))
         except InvalidInput as error:
+            error.__context__ = error.__traceback__ = None  # these hold the decoders' frames, and so half a picture
             raise error.at(name) from None
 
     def run(self, batch: Sequence[Arrays], work: Work | None = None) -> Arrays:

@@ -59,9 +59,11 @@ class Manners:
         """
         attempt = 0
         while True:
-            outcome = yield call
-            for upload in call.uploads:
-                upload.close()
+            try:
+                outcome = yield call
+            finally:
+                for upload in call.uploads:
+                    upload.close()
             assert outcome is not None
             if isinstance(outcome, httpx.Response) and outcome.is_success:
                 return outcome

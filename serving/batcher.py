@@ -109,7 +109,7 @@ class MicroBatcher(Generic[Item, Result]):
                 self._waiting.remove(entry)
             raise
         finally:
-            del entry  # its future holds what was raised, which holds this frame: only a full collection would end it
+            del entry  # an error in its future has this frame in its trace: a circle that would keep the item
 
     async def _collect(self) -> None:
         while True:
@@ -140,18 +140,20 @@ class MicroBatcher(Generic[Item, Result]):
         if not live:
             return
         began = perf_counter()
+        results: Sequence[Result] | None = None
         try:
             results = await asyncio.get_running_loop().run_in_executor(
                 self._thread, self._call, [entry.item for entry in live]
             )
         except Exception as error:
-            if len(live) == 1:
-                if not live[0].future.done():
-                    live[0].future.set_exception(error.with_traceback(None))  # else it holds this frame, too
+            if len(live) == 1 and not live[0].future.done():
+                live[0].future.set_exception(error)
+                del live, entries  # the error has this frame in its trace: a circle that would keep the item
                 return
+        if results is None:
             middle = len(live) // 2
-            await self._run(live[:middle])
-            await self._run(live[middle:])
+            for half in (live[:middle], live[middle:]) if middle else ():
+                await self._run(half)
             return
         ran = perf_counter() - began
         for entry, result in zip(live, results, strict=True):

@@ -101,7 +101,7 @@ class Direct:
                     self._waiting -= 1
             raise
         finally:
-            del future  # it holds what was raised, which holds this frame, which holds the body of the request
+            del future  # an error in it has this frame in its trace: a circle that would keep the payloads
         self._sizes.observe(1)
         self._pace += WEIGHT * (answered.decode + answered.infer - self._pace) if self._pace else answered.infer
         return answered

@@ -1,12 +1,11 @@
 """Giving memory back: what the garbage collector is late to find, and what the C library keeps for later."""
 
-import asyncio
 import ctypes
 import gc
-from collections.abc import Callable
 
-LOOK_SECONDS = 5.0
-"""Between two looks at whether anything has come."""
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Parameters of glibc's mallopt."""
+LARGE = 1 << 20
 
 
 def release() -> None:
@@ -22,17 +21,13 @@ def trim() -> None:
         trimming(0)
 
 
-async def trim_when_idle(received: Callable[[], int]) -> None:
-    """After each time of work, when for a while nothing has come, give back what the work left.
+def return_large_blocks() -> None:
+    """Let the C library give every block of a mebibyte or more back at once when it is freed, as glibc does at first.
 
-    Args:
-        received: tells how many bytes have been received so far.
+    Left alone, glibc learns from each large block that is freed to keep the next one in its heap, where whatever
+    small lies behind it holds it in place: after a few large uploads a process never becomes small again.
     """
-    trimmed = before = received()
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        now = received()
-        if now == before != trimmed:
-            await asyncio.to_thread(release)
-            trimmed = now
-        before = now
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)
+    if choose is not None:
+        choose(MMAP_THRESHOLD, LARGE)
+        choose(TRIM_THRESHOLD, LARGE)

@@ -9,6 +9,9 @@ from serving.fields import MODEL, shorten
 from serving.model import ServedModel
 from serving.problems import problem
 
+SHOWN = 8
+"""Fields of a request that a message repeats."""
+
 
 class Registry:
     """Every loaded model, by name.
@@ -86,9 +89,10 @@ class Registry:
             return self._exact(next(iter(wider.values())), given)
         pairings = tuple(dict.fromkeys(" + ".join(model.inputs) for model in self))
         unknown = [field for field in given if not any(field in model.inputs for model in self)]
+        shown = [*map(shorten, list(given)[:SHOWN]), *(["…"] if len(given) > SHOWN else [])]
         raise problem(
             "unknown-pairing",
-            f"no model takes {' + '.join(map(shorten, given)) or 'nothing'}; possible are {'; '.join(pairings)}",
+            f"no model takes {' + '.join(shown) or 'nothing'}; possible are {'; '.join(pairings)}",
             field=shorten(unknown[0]) if unknown else None,
             possible=pairings,
         )

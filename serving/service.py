@@ -11,6 +11,7 @@ from bundle.errors import BundleError
 from serving import hosting, loading, logs
 from serving.application import Application
 from serving.keys import KeyFileError
+from serving.memory import return_large_blocks
 from serving.settings import Settings, SettingsError, exports_traces, pin_paths
 from serving.tracing import Tracer
 
@@ -43,6 +44,7 @@ class InfoBridge:
     async def start(self) -> None:
         """Load in the background, so that probes are answered meanwhile."""
         logs.configure()
+        return_large_blocks()
         tune_garbage_collection()
         APPLICATION.start(Tracer() if exports_traces() else None)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, APPLICATION.reload_soon)

@@ -53,7 +53,9 @@ def opened(payload: Payload, expected: str) -> Iterator[InputContainer]:
             yield container
         except FFmpegError as error:
             raise InvalidInput(expected, f"a truncated or corrupt file ({error.strerror})") from None
-        except (ValueError, RuntimeError, MemoryError) as error:  # PyAV's own, for what FFmpeg let through
+        except IndexError:  # PyAV's own, for a packet of a track that no header announced
+            raise InvalidInput(expected, "a corrupt file (a track that was not announced)") from None
+        except (ValueError, RuntimeError, MemoryError) as error:  # as well, for what FFmpeg let through
             raise InvalidInput(expected, f"a corrupt file ({error})") from None
 
 

@@ -15,8 +15,9 @@ from bundle.modalities.modality import Array, Payload
 from bundle.work import checkpoint, limits
 
 EXPECTED = "a sound file (WAV, FLAC, OGG, MP3) or a clip with a sound track (MP4, FLV, MPEG, WebM)"
-FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF")
-"""What libsndfile may read; it also takes formats that almost any bytes fit."""
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS")
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "AIFF")
+"""What libsndfile may read. It also takes formats that almost any bytes fit, and writes to stderr of a broken MP3."""
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 LOUDEST = 1e9
 """Float files may be over 1, but what is over this is not sound and would overflow."""
@@ -62,6 +63,8 @@ def centre(frames: int, length: int, margin: int) -> tuple[int, int]:
 
 def _read_file(payload: bytes, seconds: float | None) -> tuple[Array, int] | None:
     """What libsndfile reads; None for what is left to FFmpeg."""
+    if not payload.startswith(MAGIC):
+        return None
     try:
         file = soundfile.SoundFile(_Clamped(payload))
     except (soundfile.LibsndfileError, RuntimeError, ValueError):

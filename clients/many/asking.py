@@ -15,6 +15,7 @@ from clients.errors import (
     InvalidCall,
     NotFound,
     TimedOut,
+    TimeLimit,
     Unauthorized,
     Unavailable,
     UnexpectedAnswer,
@@ -118,10 +119,19 @@ class Asking:
                 return [result for sample in samples for result in await self._patiently([sample])]
 
     async def _once(self, samples: Sequence[Sample]) -> list[Result]:
-        if self.batch > 1:
-            return await self.client.predict_batch(samples, self.model)
-        [sample] = samples
-        return [await self.client.predict(model=self.model, **sample)]
+        if self.batch == 1:
+            [sample] = samples
+            return [await self.client.predict(model=self.model, **sample)]
+        results = await self.client.predict_batch(samples, self.model)
+        shared = _shared(samples)
+        again = {index: result for index, result in enumerate(results) if isinstance(result, shared)}
+        if len(again) == len(samples):
+            raise again[0]
+        if again:  # the server managed a part of them
+            later = await self._patiently([samples[index] for index in again])
+            for index, result in zip(again, later, strict=True):
+                results[index] = result
+        return results
 
     async def _lives(self, error: ClientError) -> bool:
         """Whether the server answers anything at all after this error."""
@@ -133,3 +143,8 @@ class Asking:
                 return True
             return False
         return True
+
+
+def _shared(samples: Sequence[Sample]) -> tuple[type[Unavailable | TimeLimit], ...]:
+    """Errors that are no fault of the sample which has them; one that is late all alone has itself to blame."""
+    return (Unavailable, TimeLimit) if len(samples) > 1 else (Unavailable,)

@@ -1,6 +1,7 @@
 """Predictor: one bundle from raw samples to predictions."""
 
 import os
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,6 +106,19 @@ def test_a_payload_that_cannot_be_used_names_its_field(predictors: dict[tuple[st
     with pytest.raises(InvalidInput) as caught:
         predictor.predict([{**sample(predictor, 0), name: b""}])
     assert caught.value.field == name and str(caught.value).startswith(f"{name}: expected ")
+
+
+@pytest.mark.parametrize("payload", [b"no picture", b"\x89PNG\r\n\x1a\n", b"GIF89a" + bytes(40)])
+def test_a_refusal_holds_on_to_no_decoder(predictors: dict[tuple[str, ...], Predictor], payload: bytes) -> None:
+    predictor = predictors["image", "text"]
+    with pytest.raises(InvalidInput) as caught:
+        predictor.prepare({**sample(predictor, 0), "image": payload})
+    error: BaseException | None = caught.value
+    frames = set()
+    while error is not None:
+        frames |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+        error = error.__context__
+    assert {Path(name).name for name in frames} <= {"test_predictor.py", "predictor.py"}
 
 
 def test_a_sample_for_which_the_graph_has_no_number_is_refused(predictors: dict[tuple[str, ...], Predictor]) -> None:

@@ -61,6 +61,14 @@ def test_a_cut_file_is_refused(real_data: Path, name: str) -> None:
                 modality.decode(whole[: int(share * len(whole))])
 
 
+def test_a_clip_in_which_a_track_begins_that_was_not_announced_is_refused(real_data: Path) -> None:
+    whole = read(real_data, "1001_DFA_FEA_XX.flv")
+    broken = whole[:197_000] + whole[197_007:]  # what follows is read as a tag of another kind
+    for modality in (AUDIO, VIDEO):
+        with pytest.raises(InvalidInput, match="a track that was not announced"):
+            modality.decode(broken)
+
+
 @pytest.mark.parametrize("table", ["grid_colour", "grid_digit"])
 def test_clips_of_spoken_words_give_pictures_and_both_kinds_of_sound(real_data: Path, table: str) -> None:
     clips = sorted((real_data / table / "video").glob("*.mp4"))[:5]

@@ -1,10 +1,14 @@
 """Servers over real sockets that do what no good server does."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tests.clients.service import ANSWER
+
+CONTENT = json.dumps(ANSWER).encode()
 Script = Callable[[socket.socket], None]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -29,6 +30,7 @@ class Batches:
 
     def __init__(self, most: int = 64, heaviest: int = 1_000_000) -> None:
         self.most, self.heaviest = most, heaviest
+        self.busy: Callable[[str], bool] = lambda text: False
         self.sizes: list[int] = []
         self.models: list[str | None] = []
 
@@ -57,6 +59,10 @@ class Batches:
 
     def _item(self, item: dict[str, bytes]) -> dict[str, Any]:
         text = item["text"].decode()
+        if text == "slow" or (text == "late" and self.sizes[-1] > 1):
+            return {"problem": {"type": "urn:infobridge:problem:too-slow", "status": 504, "detail": "late"}}
+        if self.busy(text):
+            return {"problem": {"type": "urn:infobridge:problem:overloaded", "status": 503, "detail": "busy"}}
         if text == "bad":
             problem = {"type": "urn:infobridge:problem:invalid-input", "status": 422, "detail": "bad", "field": "text"}
             return {"problem": problem}

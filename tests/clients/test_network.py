@@ -1,7 +1,6 @@
 """Both clients over real sockets: files that are streamed, servers that refuse early, break off or stay open."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
@@ -13,47 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from clients.answer import Answer
 from clients.errors import ConnectionFailed, InvalidCall, TimedOut, TooLarge
-from clients.payloads import Payload
 from clients.rest import Client
 from clients.rest_async import AsyncClient
-from clients.retrying import Retries
-from tests.clients.service import ANSWER
-from tests.clients.sockets import body, head, listening, say
+from tests.clients.conftest import LARGE, Ask
+from tests.clients.sockets import CONTENT, body, head, listening, say
 from tests.conftest import ROOT
-
-CONTENT = json.dumps(ANSWER).encode()
-LARGE = 256 * 1024 * 1024
-MIDDLE = 32 * 1024 * 1024
-Ask = Callable[..., Answer]
-
-
-@pytest.fixture(params=[False, True], ids=["waiting", "awaiting"])
-def ask(request: pytest.FixtureRequest) -> Ask:
-    """One prediction by one of the two clients."""
-
-    def asked(url: str, retries: int = 0, timeout: float = 20.0, **payloads: Payload) -> Answer:
-        patience = Retries(retries, first_pause=0.0)
-
-        async def awaited() -> Answer:
-            async with AsyncClient(url, timeout, patience) as client:
-                return await client.predict(model=None, **payloads)
-
-        if request.param:
-            return asyncio.run(awaited())
-        with Client(url, timeout, patience) as client:
-            return client.predict(model=None, **payloads)
-
-    return asked
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    path.touch()
-    os.truncate(path, LARGE)
-    return path
 
 
 def answer(connection: socket.socket) -> None:
@@ -146,7 +110,7 @@ def unread(connection: socket.socket) -> None:
 def test_a_connection_that_broke_is_made_anew_and_everything_sent_again(
     ask: Ask, large: Path, broken: Callable[[socket.socket], None]
 ) -> None:
-    os.truncate(large, MIDDLE)
+    os.truncate(large, LARGE // 8)
     sizes: list[int] = []
 
     def whole(connection: socket.socket) -> None:

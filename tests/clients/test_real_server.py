@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bundle.predictor import Predictor
-from clients.errors import ConnectionFailed, InvalidRequest, NotFound, UnsupportedMedia
+from clients.errors import ConnectionFailed, InvalidRequest, NotFound, TooLarge, UnsupportedMedia
 from clients.rest import Client
 from tests.bundles import PAIRINGS, build_bundle
-from tests.serving.process import environment, free_port, serving
+from tests.clients.conftest import Ask
+from tests.serving.process import Server, environment, free_port, serving
 
 pytest.importorskip("bentoml")
 
@@ -22,13 +23,18 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], P
 
 
 @pytest.fixture(scope="module")
-def client(bundles: dict[tuple[str, ...], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def server(bundles: dict[tuple[str, ...], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     variables = environment(folder / "home", bundles=",".join(map(str, bundles.values())))
-    with serving(folder, variables) as server:
-        server.wait_for("/readyz", 200)
-        with Client(server.url) as opened:
-            yield opened
+    with serving(folder, variables) as started:
+        started.wait_for("/readyz", 200)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
@@ -77,6 +83,12 @@ def test_refusals_arrive_as_their_classes(client: Client) -> None:
     assert empty.value.field == "image" and empty.value.received == "an empty file"
     with pytest.raises(NotFound, match="possible are"):
         client.predict(image=b"x", text="red house", model="another")
+
+
+def test_a_large_file_is_refused_before_it_is_sent(ask: Ask, client: Client, server: Server, large: Path) -> None:
+    with pytest.raises(TooLarge, match="a request may have at most"):
+        ask(server.url, video=large, audio=b"x")
+    assert client.models()
 
 
 def test_nobody_listening_is_a_failed_connection() -> None:

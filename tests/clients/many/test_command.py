@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from clients import __main__ as program
-from clients.many import command
+from clients.many import asking, command
 from clients.rest_async import AsyncClient
 from clients.retrying import Retries
 from tests.clients.many.service import Tables
@@ -131,6 +131,28 @@ def test_a_busy_or_broken_server_fails_no_row(run: Run, tmp_path: Path, instead:
     service = Tables(lambda text, before: instead if before < 2 and text.endswith(("0", "7")) else None)
     assert run(service, "--retries", "8", "--batch", batch)[0] == 0
     assert [row["label"] for row in answers(tmp_path)] == TEXTS
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_server_that_takes_a_part_of_a_batch_gets_the_rest_again(
+    run: Run, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PAUSE", 0.0)
+    pairs(tmp_path, TEXTS)
+    service = Tables()
+    service.busy = lambda text: service.asked[text] <= times and text.endswith(("3", "4", "5"))
+    assert run(service, "--batch", "10")[0] == 0
+    assert [row["label"] for row in answers(tmp_path)] == TEXTS
+    assert service.asked["text 4"] == times + 1 and service.asked["text 6"] == 1
+
+
+def test_what_is_late_only_beside_others_is_asked_alone(run: Run, tmp_path: Path) -> None:
+    texts = [*TEXTS[:6], "late", "slow", *["late"] * 4]
+    pairs(tmp_path, texts)
+    assert run(Tables(), "--batch", "4")[0] == 3
+    rows = answers(tmp_path)
+    assert [row["label"] for row in rows] == [text if text != "slow" else "" for text in texts]
+    assert (rows[7]["error_kind"], rows[7]["error_status"]) == ("too-slow", "504")
 
 
 def test_a_server_that_stays_busy_for_all_ends_the_run(run: Run, tmp_path: Path) -> None:

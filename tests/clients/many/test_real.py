@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from bundle.predictor import Predictor
 from clients.answer import Answer
-from clients.errors import InvalidRequest
+from clients.errors import InvalidRequest, Unauthorized
 from clients.payloads import Payload
 from clients.questions import Result
 from clients.rest import Client
@@ -27,6 +28,7 @@ from tests.serving.process import Server, environment, free_port, serving
 
 pytest.importorskip("bentoml")
 ROWS = 300
+KEY = "ib_known-to-this-test"
 PATIENCE = 60.0
 
 
@@ -38,7 +40,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, environment(folder / "home", bundles=bundle)) as started:
+    (folder / "keys").write_text(f"tester {hashlib.sha256(KEY.encode()).hexdigest()}\n")
+    with serving(folder, environment(folder / "home", bundles=bundle, key_file=folder / "keys")) as started:
         started.wait_for("/readyz", 200)
         yield started
 
@@ -59,10 +62,13 @@ def table(bundle: Path, tmp_path: Path) -> Path:
     return tmp_path / "pairs.csv"
 
 
-def start(url: str, table: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(url: str, table: Path, *arguments: str, key: str = KEY) -> subprocess.Popen[str]:
     out = table.parent / "answers.csv"
     command = [sys.executable, "-m", "clients", "predict-many", url, "--table", str(table), "--out", str(out)]
-    return subprocess.Popen([*command, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    variables = environment(None) | {"INFOBRIDGE_KEY": key}
+    return subprocess.Popen(
+        [*command, *arguments], cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -107,7 +113,7 @@ def test_kills_at_random_moments_lose_and_double_no_row(server: Server, table: P
     known, kills = 0, 0
     while True:
         process = start(server.url, table, "--batch", batch, "--concurrency", "3")
-        goal = known + int(chance.integers(1, 80))
+        goal = known + int(chance.integers(20, 130))
         wait(process, lambda goal=goal: lines(table) > goal)  # type: ignore[misc]
         time.sleep(float(chance.uniform(0, pause)))
         process.kill()
@@ -149,6 +155,15 @@ def test_nobody_listening_is_one_line_and_exit_code_2(table: Path) -> None:
     assert errors.startswith("error: http://127.0.0.1:") and f"keeps 0 of {ROWS} rows" in errors
 
 
+@pytest.mark.parametrize("key", ["", "ib_another"])
+def test_without_its_key_no_row_is_asked(server: Server, table: Path, key: str) -> None:
+    code, _, errors = finish(start(server.url, table, key=key))
+    assert code == 2 and "(HTTP 401); " in errors and f"keeps 0 of {ROWS} rows" in errors
+    with Client(server.url, key=key or None) as client, pytest.raises(Unauthorized) as caught:
+        client.models()
+    assert caught.value.problem.kind == "unauthorized" and caught.value.problem.request_id
+
+
 def workers(parent: int) -> list[int]:
     """Processes below a server's that answer requests."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
@@ -179,10 +194,10 @@ def test_a_batch_is_answered_by_the_service(server: Server, table: Path, asynchr
     del samples[4]["text"]
 
     async def ask() -> list[Result]:
-        async with AsyncClient(server.url) as client:
+        async with AsyncClient(server.url, key=KEY) as client:
             return await client.predict_batch(samples)
 
-    with Client(server.url) as client:
+    with Client(server.url, key=KEY) as client:
         results = asyncio.run(ask()) if asynchronous else client.predict_batch(samples, model="image-text")
         alone = [client.predict(model=None, **samples[index]) for index in (0, 69)]
     assert [isinstance(result, Answer) for result in results] == [index not in (3, 4) for index in range(70)]

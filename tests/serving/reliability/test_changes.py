@@ -94,7 +94,7 @@ def test_a_reload_under_load_drops_nothing_and_brings_the_new_bundle(
         exchange(changing, replacement)
         found.append(reload(changing))
 
-    replies = asyncio.run(under_load(changing, change, 1.0))
+    replies = asyncio.run(under_load(changing, change, 0.5))
     assert found == [200]
     assert set(statuses(replies)) == {200}, statuses(replies)
     answers = [shares(reply) for reply in replies]
@@ -125,10 +125,10 @@ def test_a_reload_to_a_broken_bundle_keeps_the_old(
 
 def test_many_reloads_leave_no_thread_no_file_and_no_model_behind(changing: Sturdy) -> None:
     [worker] = psutil.Process(changing.server.process.pid).children(recursive=True)
-    for _ in range(3):
+    for _ in range(2):
         assert reload_by_request(changing) == 200
     threads, files, memory = worker.num_threads(), worker.num_fds(), worker.memory_info().rss
-    for _ in range(10):
+    for _ in range(6):
         assert reload_by_request(changing) == 200
     assert worker.num_threads() <= threads + 1
     assert worker.num_fds() <= files + 3
