@@ -30,5 +30,3 @@ def test_memory_is_given_back_once_after_each_time_of_work(monkeypatch: pytest.M
 
     asyncio.run(main())
     assert trims == [20, 30]
-
-
