@@ -7,6 +7,7 @@ import logging
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving import memory
 from serving.api import Api
 from serving.body_limit import BodyLimit
 from serving.guard import Guard
@@ -49,6 +50,7 @@ class Application:
         self._app = Observed(app, self.metrics, api.paths, settings.access_log)
         self._reload: asyncio.Task[None] | None = None
         self._reload_waits = False
+        self._tidying: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
@@ -58,6 +60,7 @@ class Application:
         """Begin to load the models."""
         self._app.tracer = tracer
         self.host.start()
+        self._tidying = asyncio.create_task(memory.trim_when_idle(lambda: self.metrics.received))
 
     def reload_soon(self) -> None:
         """Reload the models, as a signal asks for it: the log says how it ended.
@@ -76,6 +79,8 @@ class Application:
 
     async def close(self) -> None:
         """Stop; called when no request is left."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         await self.host.close()
         if self._app.tracer is not None:
             await asyncio.to_thread(self._app.tracer.close)

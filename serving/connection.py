@@ -46,5 +46,6 @@ class WhileConnected:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            self._watcher = None
         if self._gone and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnect
