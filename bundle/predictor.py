@@ -8,6 +8,8 @@ import onnxruntime
 from bundle.answer import LOGITS, SHARE, Prediction, answers
 from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
+from bundle.files import read
+from bundle.graph_file import check_graph_file
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array, Payload
 from bundle.work import Work
@@ -41,10 +43,11 @@ class Predictor:
         if threads is not None:
             options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        content = read(folder, GRAPH)
+        check_graph_file(content)
         try:
-            self._session = onnxruntime.InferenceSession(
-                (folder / GRAPH).read_bytes(), options, providers=list(providers)
-            )
+            self._session = onnxruntime.InferenceSession(content, options, providers=list(providers))
         except Exception as error:  # ONNX Runtime raises its own and built-in types
             raise ManifestError(
                 f"{GRAPH}: expected a graph that loads, found one that does not ({one_line(error)})"

@@ -1,18 +1,24 @@
 """Replay a bundle's golden samples: `python -m bundle.selfcheck DIR`."""
 
+import math
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from bundle.answer import probabilities
 from bundle.checking import one_line
 from bundle.errors import BundleError, InvalidInput, SelfCheckFailed
+from bundle.files import opened
 from bundle.manifest import GOLDEN
 from bundle.modalities import Array
 from bundle.predictor import Arrays, Predictor
 
 SAMPLES = 4
+LARGEST = 1 << 28
+"""Bytes of all golden arrays together."""
 
 
 def write_golden(predictor_arrays: list[Arrays], payloads: list[dict[str, bytes]], outputs: Arrays, path: Path) -> None:
@@ -41,16 +47,30 @@ def golden_payloads(golden: dict[str, Array], names: tuple[str, ...]) -> list[di
 
 
 def read_golden(path: Path) -> dict[str, Array]:
-    """Every array of golden.npz; pickled objects are refused, not loaded.
+    """Every array of golden.npz; pickled objects are refused, not loaded, and nothing is unpacked of unknown size.
 
     Raises:
         SelfCheckFailed: it cannot be read.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with opened(path.parent, path.name) as file, zipfile.ZipFile(file) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+            if total > LARGEST:
+                raise ValueError(f"{total:,} bytes, of at most {LARGEST:,}")
+            return {entry.filename.removesuffix(".npy"): _read_array(archive, entry) for entry in archive.infolist()}
     except Exception as error:  # the readers of zip and npy raise many types
         raise SelfCheckFailed(f"{path.name}: expected arrays, found what cannot be read ({one_line(error)})") from None
+
+
+def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
+    with archive.open(entry) as file:
+        major, minor = npy.read_magic(file)
+        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        shape, _, dtype = readers[major, minor](file)
+    if math.prod(shape) * max(1, dtype.itemsize) > entry.file_size and not dtype.hasobject:  # numpy refuses objects
+        raise ValueError(f"{entry.filename} promises {dtype} {shape} in {entry.file_size:,} bytes")
+    with archive.open(entry) as file:
+        return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
 def selfcheck(predictor: Predictor) -> int:

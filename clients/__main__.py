@@ -1,6 +1,7 @@
-"""Ask a running service: `python -m clients predict URL --image a.jpg --text "…"`, `python -m clients models URL`."""
+"""Ask a running service: `python -m clients predict URL --image a.jpg --text "…"`, `models URL`, `predict-many URL`."""
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,25 +11,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tyro.constructors import PrimitiveConstructorSpec
 
 from clients.answer import Answer, Model
-from clients.errors import ClientError
+from clients.errors import ClientError, InvalidCall
+from clients.given import Given
+from clients.many import command as many
 from clients.rest import Client
 
-
-def _as_typed() -> PrimitiveConstructorSpec[str | None]:
-    """The very characters: tyro would read `None` as no value."""
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="TEXT",
-        instance_from_str=lambda given: given[0],
-        is_instance=lambda value: value is None or isinstance(value, str),
-        str_from_instance=lambda value: [str(value)],
-    )
-
-
-Given = Annotated[str | None, _as_typed()]
+KEY = "INFOBRIDGE_KEY"
+"""Variable of the environment that holds the service's key."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,8 @@ class Predict:
     """A JSON object, a JSON list, or a CSV of one row."""
     model: Given = None
     """Name of the model; without it the server chooses by the inputs given."""
+    key_file: Path | None = None
+    """File that holds the key of the service; without it, the environment's INFOBRIDGE_KEY."""
     timeout: float = 60.0
     """Seconds to wait for the answer."""
     json: bool = False
@@ -63,23 +56,29 @@ class Models:
 
     url: tyro.conf.Positional[str]
     """Address of the service, such as http://localhost:3000."""
+    key_file: Path | None = None
+    """File that holds the key of the service; without it, the environment's INFOBRIDGE_KEY."""
     timeout: float = 60.0
     """Seconds to wait for the answer."""
     json: bool = False
     """Print them as JSON."""
 
 
-Command = Annotated[Predict, tyro.conf.subcommand("predict")] | Annotated[Models, tyro.conf.subcommand("models")]
+Command = (
+    Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[many.PredictMany, tyro.conf.subcommand("predict-many")]
+)
 INPUTS = ("audio", "video", "image", "text", "pathology", "genomics")
 
 
-def run(command: Predict | Models) -> None:
+def run(command: Predict | Models, key: str | None) -> None:
     """Ask, and print the answer.
 
     Raises:
         ClientError: there is none.
     """
-    with Client(command.url, timeout=command.timeout) as client:
+    with Client(command.url, timeout=command.timeout, key=key) as client:
         if isinstance(command, Predict):
             given = {name: getattr(command, name) for name in INPUTS}
             answer = client.predict(
@@ -124,11 +123,29 @@ def models_table(models: tuple[Model, ...]) -> Table:
     return table
 
 
+def read_key(path: Path | None) -> str | None:
+    """The service's key from a file, or else from the environment; None where there is none.
+
+    Raises:
+        InvalidCall: the file cannot be read.
+    """
+    if path is None:
+        return os.environ.get(KEY) or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its content is not UTF-8"
+        raise InvalidCall(f"key-file: expected a file with a key, {str(path)!r} is none ({reason})") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 2 and one line for whatever goes wrong."""
-    command = tyro.cli(Command, args=arguments, prog="python -m clients")
     try:
-        run(command)
+        command = tyro.cli(Command, args=arguments, prog="python -m clients")
+        key = read_key(command.key_file)
+        if isinstance(command, many.PredictMany):
+            return many.run(command, key)
+        run(command, key)
     except ClientError as error:
         line = " ".join(str(error).split())
         print("error: " + "".join(sign if sign.isprintable() else "?" for sign in line), file=sys.stderr)

@@ -1,7 +1,7 @@
 """What the service answers, as values: a prediction with its timing, and the models there are."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +23,8 @@ class Timing:
     """Running the graph, for the whole batch."""
     total: float
     """From the start of the request to its answer."""
+    receive: float = 0.0
+    """Receiving the request's body; 0 where the server does not tell."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Answer(Prediction):
     """The prediction for one sample: every class, each modality's own opinion, and the timing."""
 
     timing: Timing
+    request_id: str | None = None
+    """What the server's log calls the request."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,21 @@ class Models:
     """Every model that the server offers."""
 
     models: tuple[Model, ...]
+
+
+@dataclass(frozen=True)
+class BatchItem:
+    """What the server says about one sample of many: one of the two."""
+
+    answer: Answer | None = None
+    problem: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One item for each sample, in order."""
+
+    items: tuple[BatchItem, ...]
 
 
 def parse(kind: type[Value], content: bytes) -> Value:

@@ -1,21 +1,27 @@
 """Everything that a client can raise.
 
 ClientError
-├── InvalidCall             nothing was sent: an address that is none, a file that cannot be read, a value of no use
+├── InvalidCall             an address that is none, a value of no use, a file that cannot be read or changed meanwhile
 ├── ConnectionFailed        no answer: nobody listens there, or the connection broke
 ├── TimedOut                no answer within the time allowed; the server may still be working
 ├── UnexpectedAnswer        an answer that is not of this service
 └── AnswerError             the server refused or failed, and said why: see `problem`
     ├── BadRequest          400  the request could not be read
+    ├── Unauthorized        401  no key, or one the server does not know
+    ├── Forbidden           403  a key that does not allow this
     ├── NotFound            404  no such model or path
     ├── TooLarge            413  over a limit of the server
     ├── UnsupportedMedia    415  a file of a format that its modality does not read
     ├── InvalidRequest      422  a field at fault: `field`, `expected`, `received`
     ├── Unavailable         429, 503  try again after `retry_after` seconds
     └── ServerError         5xx  the server failed
+        └── TimeLimit       504  the server, or the proxy before it, gave up waiting
 """
 
 from dataclasses import dataclass
+
+NAMESPACE = "urn:infobridge:problem:"
+"""What the service's own kinds of problem begin with."""
 
 
 class ClientError(Exception):
@@ -23,7 +29,7 @@ class ClientError(Exception):
 
 
 class InvalidCall(ClientError):
-    """What was asked cannot be sent; no request was made."""
+    """What was asked cannot be sent: found before any request, or by a file that changed while it was being sent."""
 
 
 class ConnectionFailed(ClientError):
@@ -59,6 +65,13 @@ class Problem:
     """What could have been chosen: names of models, or pairings of fields."""
     retry_after: float | None = None
     """Seconds after which the server asks to be tried again."""
+    request_id: str | None = None
+    """What the server's log calls the request."""
+
+    @property
+    def kind(self) -> str:
+        """The kind in one word, such as `too-large`; empty where the server names none."""
+        return self.type.removeprefix(NAMESPACE) if self.type.startswith(NAMESPACE) else ""
 
 
 class AnswerError(ClientError):
@@ -76,6 +89,14 @@ class AnswerError(ClientError):
 
 class BadRequest(AnswerError):
     """400: the request could not be read."""
+
+
+class Unauthorized(AnswerError):
+    """401: the server asks for a key, and none or an unknown one was sent."""
+
+
+class Forbidden(AnswerError):
+    """403: the key is known, but does not allow this."""
 
 
 class NotFound(AnswerError):
@@ -122,14 +143,21 @@ class ServerError(AnswerError):
     """5xx: the server failed; its log says more."""
 
 
+class TimeLimit(ServerError):
+    """504: the time allowed on the server's side was over; the same request may be too slow again."""
+
+
 BY_STATUS: dict[int, type[AnswerError]] = {
     400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     413: TooLarge,
     415: UnsupportedMedia,
     422: InvalidRequest,
     429: Unavailable,
     503: Unavailable,
+    504: TimeLimit,
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from clients.errors import InvalidCall
+from clients.upload import Upload, unreadable
 
 Payload = bytes | str | os.PathLike[str] | Mapping[str, float | None] | Sequence[float | None]
 """bytes and paths are uploaded as files; a `str` is a path, except that `text` is the text itself; numbers by column
 or in column order become JSON, in which None and NaN are missing values."""
 
-Part = tuple[str | None, bytes]
-"""File name (None for a part that is no file) and content, as httpx takes them."""
+Part = tuple[str | None, bytes | Upload]
+"""File name (None for a part that is no file) and content, as httpx takes them; files of the disk are not read here."""
+Parts = list[tuple[str, Part]]
 
 TEXT = "text"
 MODEL = "model"
@@ -24,8 +27,8 @@ INLINE_LIMIT = 64 * 1024
 more."""
 
 
-def parts(payloads: Mapping[str, Payload], model: str | None) -> list[tuple[str, Part]]:
-    """The parts of a request, every file already read.
+def parts(payloads: Mapping[str, Payload], model: str | None = None) -> Parts:
+    """The parts of a request, every file found and opened once.
 
     Raises:
         InvalidCall: no payload, a file that cannot be read, or a value that cannot be sent; names the input.
@@ -33,7 +36,16 @@ def parts(payloads: Mapping[str, Payload], model: str | None) -> list[tuple[str,
     if not payloads:
         raise InvalidCall("expected a payload for every input of a model, such as image=... and text=..., found none")
     found = [(name, _part(name, payload)) for name, payload in payloads.items()]
-    return found if model is None else [*found, (MODEL, (None, _encoded(MODEL, model)))]
+    return found + model_part(model)
+
+
+def model_part(model: str | None) -> Parts:
+    """The part that names a model; none for None.
+
+    Raises:
+        InvalidCall: the name is no text in Unicode.
+    """
+    return [] if model is None else [(MODEL, (None, _encoded(MODEL, model)))]
 
 
 def _part(name: str, payload: Payload) -> Part:
@@ -43,7 +55,7 @@ def _part(name: str, payload: Payload) -> Part:
         case str() if name == TEXT:
             return _inline(name, _encoded(name, payload))
         case str() | os.PathLike():
-            return name, _read(name, payload)
+            return name, _file(name, payload)
         case Mapping() | Sequence() | np.ndarray():
             return _inline(name, _numbers(name, payload))
         case _:
@@ -61,12 +73,14 @@ def _encoded(name: str, text: str) -> bytes:
         raise InvalidCall(f"{name}: expected text in Unicode, found half a surrogate pair") from None
 
 
-def _read(name: str, path: str | os.PathLike[str]) -> bytes:
+def _file(name: str, path: str | os.PathLike[str]) -> bytes | Upload:
+    """A regular file is streamed; a pipe can be read only once, so that it is read now."""
     try:
-        return Path(path).read_bytes()
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return Path(path).read_bytes()
     except (OSError, ValueError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidCall(f"{name}: expected a file to read, {os.fspath(path)!r} is none ({reason})") from None
+        raise unreadable(name, path, error) from None
+    return Upload(name, path)
 
 
 def _numbers(name: str, values: Mapping[str, Any] | Sequence[Any] | np.ndarray[Any, Any]) -> bytes:

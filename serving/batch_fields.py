@@ -18,11 +18,11 @@ Item = Fields | InvalidInput
 
 
 async def read_batch(request: Request, settings: Settings) -> list[Item]:
-    """Read a whole request.
+    """Read a whole request. A number that no part has is a sample without fields.
 
     Raises:
         ProblemError: 400, 413 or 415 for a body that cannot be read, 413 for too many samples.
-        InvalidInput: no sample at all, a gap in their numbers, or a field that belongs to none.
+        InvalidInput: no sample at all, or a field that belongs to none.
     """
     media_type, pairs = await read_pairs(request, settings.part_limit, (settings.batch_items + 1) * MAX_PARTS)
     items = _from_json(pairs) if media_type == JSON else _from_form(pairs)
@@ -50,11 +50,7 @@ def _from_form(pairs: list[tuple[str, Field]]) -> list[Item]:
         else:
             raise InvalidInput("parts named NUMBER.FIELD, such as 0.image, and perhaps model", "another", shorten(name))
     common = gather(shared).model
-    for number in range(len(gathered)):
-        if number not in gathered:
-            expected = f"samples numbered 0 to {len(gathered) - 1} without a gap"
-            raise InvalidInput(expected, f"none of number {number}", f"{number}.…")
-    return [_item(gathered[number], common) for number in range(len(gathered))]
+    return [_item(gathered.get(number, []), common) for number in range(1 + max(gathered, default=-1))]
 
 
 def _from_json(pairs: list[tuple[str, Field]]) -> list[Item]:
@@ -80,4 +76,4 @@ def _item(pairs: list[tuple[str, Field]], common: str | None) -> Item:
         fields = gather(pairs)
     except InvalidInput as error:
         return error
-    return fields if fields.model is not None else Fields(fields.inputs, common)
+    return fields if fields.model is not None else Fields(fields.inputs, common, shared=True)

@@ -36,6 +36,8 @@ class Fields:
     inputs: dict[str, Field]
     model: str | None = None
     """The model asked for; None leaves the choice to the set of fields."""
+    shared: bool = False
+    """Whether all samples of a request ask for this model."""
 
 
 async def read_fields(request: Request, part_limit: int) -> Fields:

@@ -19,7 +19,7 @@ class Part:
     name: str
     content: bytes
     uploaded: bool
-    """Whether it was sent as a file, that is, with a file name."""
+    """Whether it was sent as a file: with a file name, or with a media type that is neither text nor JSON."""
 
 
 class _Collector:
@@ -36,6 +36,7 @@ class _Collector:
         self._max_parts = max_parts
         self._header = (bytearray(), bytearray())
         self._disposition = b""
+        self._content_type = b""
         self._name = ""
         self._uploaded = False
         self._chunks: list[bytes] = []
@@ -44,7 +45,8 @@ class _Collector:
     def on_part_begin(self) -> None:
         if len(self.parts) == self._max_parts:
             raise problem("malformed-body", f"a form may have at most {self._max_parts:,} parts")
-        self._disposition, self._chunks, self._size = b"", [], 0
+        self._disposition = self._content_type = b""
+        self._chunks, self._size = [], 0
 
     def on_header_begin(self) -> None:
         self._header = (bytearray(), bytearray())
@@ -57,8 +59,11 @@ class _Collector:
 
     def on_header_end(self) -> None:
         name, value = self._header
-        if name.lower() == b"content-disposition":
-            self._disposition = bytes(value)
+        match name.lower():
+            case b"content-disposition":
+                self._disposition = bytes(value)
+            case b"content-type":
+                self._content_type = bytes(value)
 
     def on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
@@ -66,7 +71,9 @@ class _Collector:
             self._name = options[b"name"].decode("utf-8")
         except (KeyError, UnicodeDecodeError):
             raise problem("malformed-body", "a part of the form has no name") from None
-        self._uploaded = b"filename" in options or b"filename*" in options
+        media_type = self._content_type.strip().lower()
+        foreign = bool(media_type) and not media_type.startswith((b"text/", b"application/json"))
+        self._uploaded = b"filename" in options or b"filename*" in options or foreign
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start

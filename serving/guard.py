@@ -10,7 +10,7 @@ from serving.problems import ProblemError, kind_of, problem, to_response
 OPEN = ("/", "/livez", "/readyz", "/healthz", "/v1/docs")
 OPEN_BELOW = ("/page/", "/v1/docs/")
 ADMINISTRATION = ("/v1/models/reload",)
-"""Paths that need an administrator's key, and are closed where no key is configured."""
+"""Paths that need an administrator's key to be posted to, and are closed where no key is configured."""
 
 
 class Guard:
@@ -23,16 +23,17 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
         try:
-            self._check(scope["path"], Headers(scope=scope))
+            self._check(scope, Headers(scope=scope))
         except ProblemError as error:
             Journey.of(scope).problem = kind_of(error)
             await to_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, path: str, headers: Headers) -> None:
-        """Let a request to this path pass, or raise the problem: 401 without a right key, 403 with one of no use."""
-        administration = path in ADMINISTRATION
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        """Let a request pass, or raise the problem: 401 without a right key, 403 with one of no use."""
+        path = scope["path"]
+        administration = scope["method"] == "POST" and path in ADMINISTRATION
         if not self._keys.required:
             if administration:
                 raise problem("forbidden", "this needs an administrator's key, and the server has no key file")

@@ -178,6 +178,6 @@ def _predict_batch(models: Sequence[ServedModel], settings: Settings) -> Json:
         "requestBody": batch_body(models, settings),
         "responses": {
             "200": {"description": "An answer or a problem for each", "content": _json(_reference("BatchAnswer"))},
-            **responses([kind for kind in PREDICTING if kind not in ("unknown-model", "ambiguous-model")]),
+            **responses([kind for kind in PREDICTING if kind != "ambiguous-model"]),
         },
     }

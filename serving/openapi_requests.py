@@ -15,6 +15,8 @@ from serving.settings import Settings
 Json = dict[str, Any]
 MOST_COLUMNS = 500
 """Columns that are listed one by one."""
+FEW_COLUMNS = 20
+"""Columns of which the document can say that one at least must have a value."""
 SHOWN_KEYS = 3
 MEDIA_TYPES = {
     "audio": "audio/wav, audio/flac, audio/ogg, audio/mpeg, video/mp4, video/webm, video/x-flv, video/mpeg",
@@ -24,12 +26,13 @@ MEDIA_TYPES = {
 }
 WORD = r"^[^\u0000]*\S[^\u0000]*$"
 """Something that is not white space, and no NUL."""
-NUMBER: Json = {"type": ["number", "null"], "minimum": -LARGEST, "maximum": LARGEST}
+NUMBER: Json = {"anyOf": [{"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, {"type": "null"}]}
 
 
 def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     """The body of a request for one sample."""
-    forms = [_form(model, settings) for model in models]
+    named = _named(models)
+    forms = [_form(model, settings, model.name in named) for model in models]
     examples = {
         model.name: {
             "summary": " + ".join(model.inputs),
@@ -44,7 +47,7 @@ def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     inline = _inline(models)
     if inline:
         content[JSON] = {
-            "schema": {"oneOf": [_object(model, settings) for model in inline]},
+            "schema": {"oneOf": [_object(model, settings, model.name in named) for model in inline]},
             "examples": {model.name: {"value": _example(model)} for model in inline},
         }
     return {"required": True, "content": content}
@@ -54,12 +57,13 @@ def batch_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     """The body of a request for many samples."""
     inputs = list(dict.fromkeys(name for model in models for name in model.inputs))
     names = "|".join([*inputs, MODEL])
+    numbers = "|".join(map(str, range(settings.batch_items)))
     form: Json = {
         "type": "object",
         "properties": {MODEL: {"enum": [model.name for model in models]}},
-        "patternProperties": {f"^(0|[1-9][0-9]*)[.]({names})$": {"type": "string"}},
+        "patternProperties": {f"^({numbers})[.]({names})$": {"type": "string"}},
         "additionalProperties": False,
-        "minProperties": 1,
+        "not": {"propertyNames": {"const": MODEL}},
     }
     content: Json = {MULTIPART: {"schema": form}}
     inline = _inline(models)
@@ -68,7 +72,7 @@ def batch_body(models: Sequence[ServedModel], settings: Settings) -> Json:
             "type": "array",
             "minItems": 1,
             "maxItems": settings.batch_items,
-            "items": {"oneOf": [_object(model, settings) for model in inline]},
+            "items": {"description": "What /v1/predict takes as a JSON body; anything else gets a problem of its own"},
         }
         content[JSON] = {
             "schema": {
@@ -104,56 +108,60 @@ def _encoding(models: Sequence[ServedModel]) -> Json:
     for model in models:
         for name, modality in model.predictor.modalities.items():
             if modality.name in MEDIA_TYPES:
-                found[name] = {"contentType": f"{MEDIA_TYPES[modality.name]}, {BINARY}"}
+                found[name] = {"contentType": MEDIA_TYPES[modality.name]}
             elif isinstance(modality, Genomics):
                 found[name] = {"contentType": JSON}
     return found
 
 
-def _form(model: ServedModel, settings: Settings) -> Json:
-    binary: Json = {"type": "string", "format": "binary"}
+def _named(models: Sequence[ServedModel]) -> set[str]:
+    """Models that requests must name: those whose inputs another one takes as well."""
+    taken = [frozenset(model.inputs) for model in models]
+    return {model.name for model in models if taken.count(frozenset(model.inputs)) > 1}
+
+
+def _form(model: ServedModel, settings: Settings, named: bool) -> Json:
+    binary: Json = {"type": "string", "contentMediaType": BINARY}
     properties = {
         name: binary if model.fields[name] == FILE else _value(modality, settings)
         for name, modality in model.predictor.modalities.items()
     }
-    return _closed(model, properties)
+    return _closed(model, properties, named)
 
 
-def _object(model: ServedModel, settings: Settings) -> Json:
-    return _closed(model, {name: _value(modality, settings) for name, modality in model.predictor.modalities.items()})
+def _object(model: ServedModel, settings: Settings, named: bool) -> Json:
+    values = {name: _value(modality, settings) for name, modality in model.predictor.modalities.items()}
+    return _closed(model, values, named)
 
 
 def _value(modality: Modality, settings: Settings) -> Json:
     """An input that is no file."""
     if not isinstance(modality, Genomics):
-        return {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": settings.characters,
-            "pattern": "^[^\\u0000]*\\S[^\\u0000]*$",
-        }
+        return {"type": "string", "minLength": 1, "maxLength": settings.characters, "pattern": WORD}
     columns = modality.columns
-    by_name: Json = {"type": "object", "minProperties": 1, "not": {"additionalProperties": {"type": "null"}}}
+    by_name: Json = {"type": "object", "minProperties": 1}
     if len(columns) <= MOST_COLUMNS:
         by_name |= {"properties": dict.fromkeys(columns, NUMBER), "additionalProperties": False}
     else:
         by_name |= {"additionalProperties": NUMBER, "maxProperties": len(columns)}
+    if len(columns) <= FEW_COLUMNS:
+        by_name["anyOf"] = [{"required": [name], "properties": {name: {"type": "number"}}} for name in columns]
     in_order: Json = {
         "type": "array",
         "minItems": len(columns),
         "maxItems": len(columns),
         "items": NUMBER,
-        "not": {"items": {"type": "null"}},
+        "contains": {"type": "number"},
     }
     return {"oneOf": [by_name, in_order]}
 
 
-def _closed(model: ServedModel, properties: Json) -> Json:
+def _closed(model: ServedModel, properties: Json, named: bool) -> Json:
     return {
         "type": "object",
         "title": model.name,
         "properties": {**properties, MODEL: {"const": model.name}},
-        "required": list(model.inputs),
+        "required": [*model.inputs, *([MODEL] if named else [])],
         "additionalProperties": False,
     }
 

@@ -1,4 +1,4 @@
-"""The page at `/` and its files, read once from this package and answered with a policy that forbids everything else."""
+"""The page at `/` and its files, read once from this package, sent with a policy that forbids everything else."""
 
 import hashlib
 from dataclasses import dataclass

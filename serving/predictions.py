@@ -77,6 +77,9 @@ class Predictions:
         async with self._admitted(journey):
             async with asyncio.timeout(self._settings.timeout):
                 items = await read_batch(request, self._settings)
+            for name in {item.model for item in items if isinstance(item, Fields) and item.shared}:
+                if name is not None:
+                    registry.find(name)
             journey.add("receive", journey.elapsed())
             async with WhileConnected(request):
                 found = await self._answer_all(items, registry, journey)

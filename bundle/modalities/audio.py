@@ -16,6 +16,8 @@ from bundle.work import checkpoint
 
 MAX_SECONDS = 600
 """Of the stretch that a model may hear."""
+MOST = 1 << 28
+"""Samples of the stretch, or of all its windows together."""
 FLOOR = 1e-6
 """Added to the power before the logarithm: silence is log(1e-6)."""
 
@@ -47,8 +49,10 @@ class Audio(Modality):
         check_positive("seconds", self.seconds)
         if self.seconds > MAX_SECONDS:
             raise ValueError(f"seconds: expected at most {MAX_SECONDS}, found {self.seconds}")
+        check_whole("seconds times rate", self.samples, 1, MOST)
         check_whole("window", self.window, 2, self.samples)
         check_whole("hop", self.hop, 1, self.window)
+        check_whole("window times windows", self.window * (1 + self.samples // self.hop), 2, MOST)
         check_whole("bins", self.bins, 0, self.window // 2 + 1)
         check_finite("mean", self.mean)
         check_positive("std", self.std)

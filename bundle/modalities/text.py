@@ -10,12 +10,15 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from bundle.errors import InvalidInput, ManifestError, TooLarge
+from bundle.files import read
 from bundle.modalities.modality import Array, Modality, Payload
 from bundle.modalities.ranges import check_whole
 from bundle.work import checkpoint, limits
 
 FILE = "tokenizer.json"
 MAX_LENGTH = 100_000
+LARGEST_FILE = 1 << 27
+"""Bytes of tokenizer.json: four times those of the largest vocabularies."""
 WORDS = ("red", "green", "old", "small", "house", "river", "music", "winter", "paper", "garden", "naïve", "日本")
 
 
@@ -106,8 +109,8 @@ class Text(Modality):
     def restore(cls, parameters: Mapping[str, Any], folder: Path) -> Self:
         """Read the parameters, and the tokenizer from `folder`."""
         try:
-            tokenizer = (folder / FILE).read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            tokenizer = read(folder, FILE, LARGEST_FILE).decode("utf-8")
+        except (ManifestError, UnicodeDecodeError) as error:
             raise ManifestError(f"a text input needs {FILE}: {error}") from None
         if "tokenizer" in parameters:
             raise ManifestError(f"parameters of text: the tokenizer is expected in {FILE}, found among the parameters")

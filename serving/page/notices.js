@@ -12,7 +12,7 @@ export function showWaiting(words, seconds, again) {
   const place = find("waiting");
   place.hidden = words === null;
   if (words === null) return;
-  const repeated = seconds === null ? "" : ` The page tries again every ${seconds} seconds.`;
+  const repeated = seconds === null ? "" : ` The page tries again every ${seconds === 1 ? "second" : `${seconds} seconds`}.`;
   const text = sentence(words.replace(/\.\.$/, ".")) + repeated;
   if (place.dataset.words !== text) {
     place.dataset.words = text;

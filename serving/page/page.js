@@ -27,7 +27,7 @@ async function load() {
   } catch (error) {
     if (error.status === 401) return askForKey(error, load);
     const passing = error instanceof service.Unreachable || error.status === 503;
-    const seconds = passing ? error.wait ?? AGAIN : null;
+    const seconds = passing ? Math.max(1, error.wait ?? AGAIN) : null;
     const words = error.status === 503 ? `The service is not ready yet: ${error.message}.` : error.message;
     return showWaiting(words, seconds, load);
   }
@@ -38,13 +38,18 @@ async function load() {
   showWaiting(null);
   find("workplace").hidden = false;
   find("forget").hidden = !service.hasKey();
-  const wanted = decodeURIComponent(location.hash.slice(1));
   const options = state.models.map((model) =>
     make("option", { value: model.name }, `${model.name}: ${listed(model.inputs.map((input) => input.name))}`));
   find("model").replaceChildren(...options);
-  find("model").value = state.models.some((model) => model.name === wanted) ? wanted : state.models[0].name;
+  find("model").value = named() ?? state.models[0].name;
   await choose();
   if (service.hasKey() && document.activeElement === document.body) find("sample").focus();
+}
+
+/** The model that the address names behind its #, if there is one. */
+function named() {
+  const wanted = state.models.find((model) => `#${encodeURIComponent(model.name)}` === location.hash || `#${model.name}` === location.hash);
+  return wanted?.name;
 }
 
 /** Show the fields of the model that is chosen. */
@@ -182,6 +187,11 @@ find("form").addEventListener("submit", (event) => {
   predict();
 });
 find("model").addEventListener("change", choose);
+addEventListener("hashchange", () => {
+  if (!named() || named() === state.model?.name) return;
+  find("model").value = named();
+  choose();
+});
 find("example").addEventListener("click", useExample);
 find("cancel").addEventListener("click", cancel);
 find("forget").addEventListener("click", () => {

@@ -3,11 +3,23 @@
 const NAMESPACE = "urn:infobridge:problem:";
 const PATIENCE = 5;
 
-let key = null;
+const STORED = "infobridge-key";
 
-/** The key that every request carries from now on; null for none. It is kept in memory alone. */
+let key = stored((storage) => storage.getItem(STORED));
+
+/** The key that every request carries from now on; null for none. It lives as long as the tab, and /v1/docs uses it too. */
 export function useKey(value) {
   key = value;
+  stored((storage) => (value === null ? storage.removeItem(STORED) : storage.setItem(STORED, value)));
+}
+
+/** What `act` finds in the tab's storage; null where the browser forbids to use it. */
+function stored(act) {
+  try {
+    return act(sessionStorage) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 export const hasKey = () => key !== null;

@@ -10,7 +10,8 @@ BLOCKED = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None
 
 
 @pytest.mark.parametrize(
-    "module", ["bundle", "bundle.predictor", "bundle.selfcheck", "clients", "clients.rest", "serving"]
+    "module",
+    ["bundle", "bundle.predictor", "bundle.selfcheck", "clients", "clients.rest", "clients.__main__", "serving"],
 )
 def test_it_imports_without_torch_and_transformers(module: str) -> None:
     if importlib.util.find_spec(module) is None:

@@ -113,12 +113,10 @@ def test_a_link_that_leads_outside_is_refused(folder: Path) -> None:
     outside = folder.parent / "outside.onnx"
     (folder / GRAPH).rename(outside)
     (folder / GRAPH).symlink_to(outside)
-    assert "'model.onnx': expected a file inside the bundle" in refusal(folder)
+    assert refusal(folder) == "'model.onnx': expected a file inside the bundle, found a symbolic link"
 
 
-def test_a_link_inside_the_bundle_and_a_link_to_it_are_read(folder: Path) -> None:
-    (folder / GRAPH).rename(folder / "graph")
-    (folder / GRAPH).symlink_to("graph")
+def test_a_link_to_a_bundle_is_followed(folder: Path) -> None:
     link = folder.parent / "current"
     link.symlink_to(folder)
     assert Predictor(link).manifest.name == "image-text"

@@ -1,19 +1,25 @@
 """A service that answers as the test says, in place of the network."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.parser import BytesParser
 from email.policy import HTTP
 
 import httpx
 
+from clients.answer import Answer, Model
+from clients.payloads import Payload
+from clients.questions import Result, Sample
 from clients.rest import Client
+from clients.rest_async import AsyncClient
+from clients.retrying import Retries
 
 ANSWER = {
     "model": "image-text",
     "predictions": [{"label": "star", "probability": 0.75}, {"label": "[red]circle", "probability": 0.25}],
     "modalities": {"image": {"label": "star", "confidence": 0.9}, "text": {"label": "[red]circle", "confidence": 0.4}},
-    "timing": {"decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25},
+    "timing": {"receive": 0.5, "decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25},
 }
 MODELS = {
     "models": [
@@ -35,8 +41,30 @@ MODELS = {
 Reply = httpx.Response | Exception
 
 
+class Awaited:
+    """An asynchronous client that is waited for, so that one test serves both."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.client = client
+
+    def predict(self, *, model: str | None = None, **payloads: Payload) -> Answer:
+        return asyncio.run(self.client.predict(model=model, **payloads))
+
+    def predict_batch(self, samples: Sequence[Sample], model: str | None = None) -> list[Result]:
+        return asyncio.run(self.client.predict_batch(samples, model))
+
+    def models(self) -> tuple[Model, ...]:
+        return asyncio.run(self.client.models())
+
+    def close(self) -> None:
+        asyncio.run(self.client.close())
+
+
 class Service:
     """Gives one reply after the other, the last one for ever, and keeps the requests."""
+
+    asynchronous = False
+    """Which of the two clients `client` makes."""
 
     def __init__(self, *replies: Reply | Callable[[], httpx.Response]) -> None:
         self.replies = list(replies)
@@ -48,10 +76,18 @@ class Service:
         reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
         if isinstance(reply, Exception):
             raise reply
-        return reply if isinstance(reply, httpx.Response) else reply()
+        reply = reply if isinstance(reply, httpx.Response) else reply()
+        return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
 
-    def client(self, retries: int = 2) -> Client:
-        return Client("http://service:3000", retries=retries, transport=httpx.MockTransport(self))
+    def client(
+        self, retries: int | Retries = 2, url: str = "http://service:3000", key: str | None = None
+    ) -> Client | Awaited:
+        """Its pauses are as long as they can be."""
+        chosen = retries if isinstance(retries, Retries) else Retries(retries, random=lambda: 1.0)
+        transport = httpx.MockTransport(self)
+        if self.asynchronous:
+            return Awaited(AsyncClient(url, retries=chosen, transport=transport, key=key))
+        return Client(url, retries=chosen, transport=transport, key=key)
 
     def form(self) -> dict[str, tuple[str | None, bytes]]:
         """File name and content of each part of the last request."""

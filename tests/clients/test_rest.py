@@ -1,8 +1,10 @@
 """The HTTP client: typed answers, one error for every failure, and new attempts only where they are safe."""
 
+import asyncio
 import inspect
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 
 import httpx
 import pytest
@@ -12,25 +14,56 @@ from clients import errors
 from clients.answer import Timing
 from clients.errors import AnswerError, ClientError, ConnectionFailed, InvalidCall, TimedOut, UnexpectedAnswer
 from clients.rest import Client
-from tests.clients.service import ANSWER, MODELS, Service, problem
+from clients.rest_async import AsyncClient
+from clients.retrying import Retries
+from tests.clients.service import ANSWER, MODELS, Awaited, Service, problem
 
 OK = httpx.Response(200, json=ANSWER)
 
 
-@pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the client would have waited."""
+@pytest.fixture(autouse=True, params=[False, True], ids=["waiting", "awaiting"])
+def pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every test is of both clients; how long each would have waited."""
     waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
     monkeypatch.setattr("clients.rest.time.sleep", waited.append)
+    monkeypatch.setattr("clients.rest_async.anyio.sleep", sleep)
+    monkeypatch.setattr(Service, "asynchronous", request.param)
     return waited
 
 
 def test_an_answer_is_a_prediction_with_timing() -> None:
-    answer = Service(OK).client().predict(image=b"x")
+    reply = httpx.Response(200, json=ANSWER | {"since": "tomorrow"}, headers={"X-Request-ID": "r-1"})
+    answer = Service(reply).client().predict(image=b"x")
     assert isinstance(answer, Prediction)
     assert answer.predictions == (ClassProbability("star", 0.75), ClassProbability("[red]circle", 0.25))
     assert answer.modalities["text"] == ModalityAnswer("[red]circle", 0.4)
-    assert answer.timing == Timing(1.5, 2.0, 3.0, 7.25)
+    assert answer.timing == Timing(1.5, 2.0, 3.0, 7.25, receive=0.5)
+    assert answer.request_id == "r-1"
+
+
+def test_an_older_server_tells_less() -> None:
+    timing = {"decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25}
+    answer = Service(httpx.Response(200, json=ANSWER | {"timing": timing})).client().predict(image=b"x")
+    assert answer.timing.receive == 0.0 and answer.request_id is None
+
+
+def test_a_key_is_sent_and_never_shown() -> None:
+    service = Service(problem(401, {"X-Request-ID": "r-2"}))
+    with pytest.raises(errors.Unauthorized) as caught:
+        service.client(key="abc~123").predict(image=b"x")
+    assert service.requests[0].headers["authorization"] == "Bearer abc~123"
+    assert caught.value.problem.request_id == "r-2" and "abc" not in str(caught.value)
+    with pytest.raises(errors.Unauthorized):
+        service.client().models()
+    assert "authorization" not in service.requests[1].headers
+    for key in ("", "two words", "line\nbreak", "schlüssel"):
+        with pytest.raises(InvalidCall, match=r"^key: expected printable ASCII characters") as refused:
+            service.client(key=key)
+        assert not key or key not in str(refused.value)
 
 
 def test_models_are_typed() -> None:
@@ -44,8 +77,7 @@ def test_models_are_typed() -> None:
 @pytest.mark.parametrize("address", ["http://host:1/", "http://host:1", "http://host:1/behind/a/proxy/"])
 def test_paths_are_added_to_the_address(address: str) -> None:
     service = Service(OK)
-    with Client(address, transport=httpx.MockTransport(service)) as client:
-        client.predict(image=b"x")
+    service.client(url=address).predict(image=b"x")
     assert str(service.requests[0].url) == address.rstrip("/") + "/v1/predict"
 
 
@@ -61,16 +93,20 @@ def test_a_timeout_that_is_none_is_refused_at_construction(timeout: float) -> No
         Client("http://host", timeout=timeout)
 
 
-def test_fewer_than_no_retries_are_refused_at_construction() -> None:
-    with pytest.raises(InvalidCall, match=r"^retries: expected 0 or more"):
-        Client("http://host", retries=-1)
+def test_fewer_than_no_retries_or_connections_are_refused_at_construction() -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(InvalidCall, match=r"^retries: expected 0 or more"):
+            kind("http://host", retries=-1)
+        with pytest.raises(InvalidCall, match=r"^connections: expected 1 or more"):
+            kind("http://host", connections=0)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
         (400, errors.BadRequest),
-        (401, AnswerError),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
         (404, errors.NotFound),
         (405, AnswerError),
         (413, errors.TooLarge),
@@ -80,15 +116,15 @@ def test_fewer_than_no_retries_are_refused_at_construction() -> None:
         (500, errors.ServerError),
         (502, errors.ServerError),
         (503, errors.Unavailable),
-        (504, errors.ServerError),
+        (504, errors.TimeLimit),
     ],
 )
 def test_every_status_has_its_class(status: int, kind: type[AnswerError]) -> None:
     service = Service(problem(status))
     with pytest.raises(ClientError) as caught:
-        service.client().predict(image=b"x")
-    assert type(caught.value) is kind
-    assert str(caught.value) == f"it went wrong (HTTP {status})"
+        service.client(retries=0).predict(image=b"x")
+    assert type(caught.value) is kind and isinstance(caught.value, AnswerError)
+    assert str(caught.value) == f"it went wrong (HTTP {status})" and caught.value.problem.kind == "x"
     assert len(service.requests) == 1
 
 
@@ -161,15 +197,20 @@ def failures() -> list[Exception]:
 
 @pytest.mark.parametrize("failure", failures(), ids=lambda failure: type(failure).__name__)
 def test_no_exception_of_httpx_reaches_the_caller(failure: Exception) -> None:
-    for ask in (Client.models, lambda client: client.predict(image=b"x")):
+    client = Service(failure).client(retries=1)
+    for ask in (client.models, partial(client.predict, image=b"x")):
         with pytest.raises(ClientError) as caught:
-            ask(Service(failure).client())
+            ask()
         if isinstance(failure, httpx.TimeoutException):
             assert isinstance(caught.value, TimedOut)
         elif isinstance(failure, httpx.NetworkError | httpx.ProtocolError | httpx.ProxyError):
             assert isinstance(caught.value, ConnectionFailed)
         assert caught.value.__cause__ is failure
         assert str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_a_server_does_not_name_has_no_kind() -> None:
+    assert errors.Problem(500, "x").kind == "" and errors.Problem(500, "x", "https://elsewhere/too-large").kind == ""
 
 
 def test_errors_of_every_name_are_in_the_tree() -> None:
@@ -194,27 +235,37 @@ def test_attempts_end_when_the_retries_are_used_up(pauses: list[float]) -> None:
     assert len(service.requests) == 2 and len(pauses) == 1
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [httpx.ReadTimeout("slow"), httpx.WriteTimeout("slow"), httpx.ReadError("cut"), httpx.RemoteProtocolError("cut")],
-)
-def test_what_may_have_been_computed_is_never_asked_again(failure: Exception) -> None:
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("slow"), httpx.WriteTimeout("slow")])
+def test_what_may_still_be_computed_is_not_asked_again_unless_told_to(failure: Exception) -> None:
     service = Service(failure, OK)
-    with pytest.raises(ClientError):
+    with pytest.raises(TimedOut):
         service.client(retries=5).predict(image=b"x")
     assert len(service.requests) == 1
+    service = Service(failure, OK)
+    assert service.client(Retries(1, timeouts=True)).predict(image=b"x").model == "image-text"
 
 
-def test_a_busy_server_is_asked_again_when_it_says(pauses: list[float]) -> None:
-    service = Service(problem(503, {"Retry-After": "3"}), OK)
+@pytest.mark.parametrize(
+    "reply",
+    [httpx.ReadError("cut"), httpx.WriteError("cut"), httpx.RemoteProtocolError("cut"), httpx.Response(502)],
+)
+def test_a_prediction_that_broke_off_is_asked_again(reply: httpx.Response | Exception, pauses: list[float]) -> None:
+    service = Service(reply, OK)
     assert service.client().predict(image=b"x").model == "image-text"
-    assert pauses == [3.0] and len(service.requests) == 2
+    assert service.form() == {"image": ("image", b"x")} and pauses == [0.2]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_when_it_says(status: int, pauses: list[float]) -> None:
+    service = Service(problem(status, {"Retry-After": "3"}), OK)
+    assert service.client().predict(image=b"x").model == "image-text"
+    assert pauses == [pytest.approx(3.2)] and len(service.requests) == 2
 
 
 def test_a_busy_server_may_name_a_date(pauses: list[float]) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=10), usegmt=True)
     Service(problem(503, {"Retry-After": soon}), OK).client().predict(image=b"x")
-    assert pauses == [pytest.approx(9.5, abs=1.5)]
+    assert pauses == [pytest.approx(9.7, abs=1.5)]
 
 
 @pytest.mark.parametrize("header", [{}, {"Retry-After": "soon"}, {"Retry-After": "3600"}, {"Retry-After": "-1"}])
@@ -234,7 +285,23 @@ def test_a_server_that_stays_busy_is_reported_with_its_time() -> None:
 
 
 def test_a_client_closes_its_connections() -> None:
-    with Client("http://host", transport=httpx.MockTransport(Service(OK))) as client:
-        client.predict(image=b"x")
+    client = Service(OK).client()
+    client.predict(image=b"x")
+    client.close()
     with pytest.raises(RuntimeError, match="closed"):
         client.models()
+
+
+def test_both_clients_are_context_managers() -> None:
+    transport = httpx.MockTransport(Service(httpx.Response(200, json=MODELS)))
+
+    async def ask() -> AsyncClient:
+        async with AsyncClient("http://host", transport=transport) as opened:
+            await opened.models()
+        return opened
+
+    with Client("http://host", transport=transport) as client:
+        client.models()
+    for closed in (client, Awaited(asyncio.run(ask()))):
+        with pytest.raises(RuntimeError, match="closed"):
+            closed.models()

@@ -1,0 +1,83 @@
+"""Tables as streams: CSV as people and programs write it, Parquet with its types, and one error for what is neither."""
+
+from pathlib import Path
+
+import pytest
+
+from clients.errors import InvalidCall
+from clients.many.table import Row, Table
+
+
+def table(folder: Path, content: bytes | str) -> Table:
+    path = folder / "pairs.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Table.open(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,text\na.png,one\nb.png,two\n",
+        b"\xef\xbb\xbfimage,text\r\na.png,one\r\nb.png,two",
+        "\n,\nimage, text \n\na.png,one\n,\nb.png,two\n\n",
+        ",image,text\n0,a.png,one\n1,b.png,two\n",
+        'image,text,\n"a.png",one\nb.png,two,,\n',
+    ],
+)
+def test_rows_are_those_that_hold_something(tmp_path: Path, content: bytes | str) -> None:
+    found = table(tmp_path, content)
+    assert found.columns == ("image", "text") and found.rows == 2
+    expected = [Row(0, {"image": "a.png", "text": "one"}), Row(1, {"image": "b.png", "text": "two"})]
+    assert list(found) == expected and list(found) == expected
+
+
+def test_cells_keep_line_breaks_and_may_be_long_or_left_out(tmp_path: Path) -> None:
+    found = table(tmp_path, 'text,label\n"a\nb, ""c""",\n' + "x" * 200_000 + "\n")
+    assert [row.cells for row in found] == [{"text": 'a\nb, "c"', "label": ""}, {"text": "x" * 200_000, "label": ""}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "an empty file"),
+        ("\n,\n", "an empty file"),
+        ("a,b\n", "expected rows, found none below the header"),
+        ("a,b,a\n1,2,3\n", "expected each column once, found twice: a"),
+        ("a,b\n1,2\n1,2,3\n", "line 3: expected 2 cells, found 3"),
+        ('a,b\n1,"2\n3,4\n', "unexpected end of data"),
+        (b"a,b\n\xff,2\n", "can't decode byte"),
+    ],
+)
+def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | str, message: str) -> None:
+    with pytest.raises(InvalidCall) as caught:
+        table(tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path / 'pairs.csv'}: expected") and message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet", "folder.csv"])
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InvalidCall, match="expected a CSV or Parquet table, found none"):
+        Table.open(tmp_path / name)
+
+
+def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one", None] * 50, "gene_A": [1, None] * 50}), path)
+    found = Table.open(path)
+    assert found.columns == ("text", "gene_A") and found.rows == 100
+    assert list(found)[98:] == [Row(98, {"text": "one", "gene_A": 1}), Row(99, {"text": None, "gene_A": None})]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InvalidCall, match="expected a CSV or Parquet table, found none"):
+        Table.open(path)
+
+
+def test_a_table_that_changed_is_noticed(tmp_path: Path) -> None:
+    found = table(tmp_path, "text\none\n")
+    found.check()
+    (tmp_path / "pairs.csv").write_text("text\ntwo\n")
+    with pytest.raises(InvalidCall, match="it changed meanwhile"):
+        found.check()
