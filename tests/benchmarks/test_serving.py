@@ -54,9 +54,12 @@ def test_goals_hold_exactly_when_they_are_reached() -> None:
 
 
 def test_a_start_is_judged_by_its_median_and_by_what_it_loaded() -> None:
-    assert [verdict.held for verdict in judge_start([3.0, 9.0, 4.0], set(), set())] == [True, True]
-    assert [verdict.held for verdict in judge_start([3.0, 9.0, 6.0], {"libtorch_cpu.so"}, set())] == [False, False]
-    assert [verdict.held for verdict in judge_start([3.0], set(), {"transformers"})] == [True, False]
+    assert [verdict.held for verdict in judge_start([3.0, 9.0, 4.0], [1.0], set(), set())] == [True, True]
+    assert [verdict.held for verdict in judge_start([3.0, 9.0, 6.0], [1.0], {"libtorch_cpu.so"}, set())] == [
+        False,
+        False,
+    ]
+    assert [verdict.held for verdict in judge_start([3.0], [1.0], set(), {"transformers"})] == [True, False]
 
 
 def test_the_table_has_a_row_for_each_system_and_number_of_connections() -> None:
@@ -109,7 +112,7 @@ def test_the_limit_counts_predictions_of_all_callers(tmp_path: Path) -> None:
     ]
     limit = measure(predictor, samples, callers=2, seconds=0.2)
     assert limit.callers == 2
-    assert limit.rate > 0 and 0 < limit.median <= limit.late
+    assert limit.rate > 0 and 0 < limit.median <= limit.late and limit.cpu > 0
     assert limit.rate <= 2 * 1e3 / limit.median * 2, "half of the predictions took at least the median"
 
 
