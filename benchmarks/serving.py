@@ -71,12 +71,14 @@ def faults(found: Measured) -> list[str]:
 def start(load: Load, folder: Path, plan: Plan, times: int) -> None:
     """Start ours several times; print how long it took and what it loaded."""
     seconds: list[float] = []
+    cpu: list[float] = []
     libraries: set[str] = set()
     for _ in range(times):
         with started(OURS, folder / load.name, "", plan.threads) as running:
             seconds.append(running.started)
+            cpu.append(running.cpu())
             libraries |= {Path(path).name for path in running.libraries("torch")}
-    for verdict in judge_start(seconds, libraries, imported()):
+    for verdict in judge_start(seconds, cpu, libraries, imported()):
         print(verdict.line(), flush=True)
 
 

@@ -64,9 +64,12 @@ def judge(size: str, found: Measured) -> Iterator[Verdict]:
     yield Verdict("every answer is right", f"{wrong} errors and other answers", wrong == 0)
 
 
-def judge_start(seconds: Sequence[float], libraries: set[str], modules: set[str]) -> Iterator[Verdict]:
-    """The goals of the start."""
-    yield Verdict(f"ready within {START:g} s", f"{spread(seconds)} s", median(seconds) < START)
+def judge_start(
+    seconds: Sequence[float], cpu: Sequence[float], libraries: set[str], modules: set[str]
+) -> Iterator[Verdict]:
+    """The goals of the start: its length, the processor time in it, what it mapped and what it imported."""
+    found = f"{spread(seconds)} s, with {spread(cpu)} s of processor time"
+    yield Verdict(f"ready within {START:g} s", found, median(seconds) < START)
     loaded = sorted(libraries | modules)
     goal = "torch and transformers are never loaded (mapped files of the processes, modules after the import)"
     yield Verdict(goal, ", ".join(loaded) or "neither", not loaded)

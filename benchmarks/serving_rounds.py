@@ -36,7 +36,7 @@ class Point:
     late: float
     """Milliseconds, the 99th of a hundred."""
     cpu: float | None = None
-    """Milliseconds of processor time for each answer, of all its processes; None where unknown."""
+    """Milliseconds of processor time for each answer, of all its processes; None without answers."""
     errors: int = 0
     mismatches: int = 0
     refusals: str = ""
@@ -157,4 +157,4 @@ def _limit(load: Load, folder: Path, connections: int, plan: Plan) -> Point:
     command = [sys.executable, "-m", "benchmarks.peers.in_process", *arguments, "--callers", *callers]
     done = subprocess.run(command, env=environment(""), capture_output=True, text=True, check=True)
     best = max(json.loads(done.stdout), key=lambda limit: float(limit["rate"]))
-    return Point(best["rate"], best["median"], best["late"])
+    return Point(best["rate"], best["median"], best["late"], best["cpu"])

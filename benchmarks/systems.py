@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -69,7 +69,6 @@ class Running:
     log: Path
     started: float
     """Seconds from its start until it was ready."""
-    asleep: bool = field(default=False)
 
     def family(self) -> list[psutil.Process]:
         """Its processes."""
@@ -80,18 +79,22 @@ class Running:
             return []
 
     def sleep(self) -> None:
-        """Stop it from running at all, so that its polling costs the others nothing."""
-        for process in reversed(self.family()):
+        """Stop it from running at all, so that its polling costs the others nothing; returns when it has."""
+        family = self.family()
+        for process in reversed(family):
             with suppress(psutil.NoSuchProcess):
                 process.suspend()
-        self.asleep = True
+        limit = time.monotonic() + PATIENCE
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                while process.status() != psutil.STATUS_STOPPED and time.monotonic() < limit:
+                    time.sleep(0.001)
 
     def wake(self) -> None:
         """Let it run again."""
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 process.resume()
-        self.asleep = False
 
     def cpu(self) -> float:
         """Seconds of processor time that its processes have used."""

@@ -82,5 +82,6 @@ class Application:
         if self._tidying is not None:
             self._tidying.cancel()
         await self.host.close()
+        self._app.access_log.flush()
         if self._app.tracer is not None:
             await asyncio.to_thread(self._app.tracer.close)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import count
 from secrets import token_hex
 from time import perf_counter, time
 
@@ -12,6 +13,8 @@ STAGES = ("receive", "decode", "queue", "infer", "answer")
 SENSIBLE = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """A request id that a caller may choose: nothing that could break a line or a header."""
 MILLISECONDS = 1000.0
+PROCESS, NUMBERS = token_hex(10), count()
+"""Together a request id of 32 hexadecimal digits; asking the system for random ones lets another thread run."""
 
 
 def milliseconds(seconds: float) -> float:
@@ -23,7 +26,7 @@ def milliseconds(seconds: float) -> float:
 class Journey:
     """Collected while a request is answered; read by metrics, log, traces and the `Server-Timing` header."""
 
-    request_id: str = field(default_factory=lambda: token_hex(16))
+    request_id: str = field(default_factory=lambda: f"{PROCESS}{next(NUMBERS):012x}")
     started: float = field(default_factory=perf_counter)
     """`perf_counter` at the first byte."""
     wall: float = field(default_factory=time)

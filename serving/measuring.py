@@ -14,9 +14,11 @@ from serving.logs import NAME
 logger = logging.getLogger(NAME)
 GAIN = 0.85
 """A doubled batch must take at most this part of the time for a sample; otherwise it only adds waiting."""
+SHARE = 0.1
+"""Of the time of a whole sample, decoding included, that joining must save to be worth it."""
 BUDGET = 1.0
 """Seconds after which no larger batch is tried."""
-REPEATS = 3
+REPEATS = 5
 HOPS = 50
 """Hand-overs that are timed."""
 HANDED_OVER = 10
@@ -30,20 +32,27 @@ def batch_size(predictor: Predictor, most: int) -> int:
     As a side effect every size tried has been run, so that no request pays for a first run.
     """
     golden = read_golden(predictor.folder / GOLDEN)
-    arrays = predictor.prepare(golden_payloads(golden, predictor.manifest.modalities)[0])
+    payloads = golden_payloads(golden, predictor.manifest.modalities)[0]
+    arrays = predictor.prepare(payloads)
     started = perf_counter()
-    best, seconds = 1, _each(predictor, arrays, 1)
-    single, joining = seconds, HANDED_OVER * _hop()
+    predictor.prepare(payloads)
+    decoding = perf_counter() - started
+    best, (single, seconds) = 1, (0.0, 0.0)
+    joining = HANDED_OVER * _hop()
     while best * 2 <= most and perf_counter() - started < BUDGET:
-        doubled = _each(predictor, arrays, best * 2)
-        if doubled > GAIN * seconds or single - doubled < joining:
+        smaller, doubled = _compare(predictor, arrays, best)
+        single = single or smaller
+        if doubled > GAIN * smaller or single - doubled < max(joining, SHARE * (decoding + single)):
             break
         best, seconds = best * 2, doubled
+    if not single:
+        predictor.infer([arrays])
     logger.info(
         "measured",
         extra={
             "model": predictor.manifest.name,
             "batch": best,
+            "decoding_ms": round(1e3 * decoding, 3),
             "single_ms": round(1e3 * single, 3),
             "batched_ms": round(1e3 * seconds, 3),
             "joining_ms": round(1e3 * joining, 3),
@@ -52,16 +61,19 @@ def batch_size(predictor: Predictor, most: int) -> int:
     return best
 
 
-def _each(predictor: Predictor, arrays: Arrays, size: int) -> float:
-    """Seconds for each sample of a batch: the shortest of several runs after a first one."""
-    batch: Sequence[Arrays] = [arrays] * size
-    predictor.infer(batch)
-    found = []
-    for _ in range(REPEATS):
-        began = perf_counter()
-        predictor.infer(batch)
-        found.append(perf_counter() - began)
-    return min(found) / size
+def _compare(predictor: Predictor, arrays: Arrays, size: int) -> tuple[float, float]:
+    """Seconds for each sample of batches of `size` and of twice that, run in turns: the shortest after a first run."""
+    found: tuple[list[float], list[float]] = ([], [])
+    started = perf_counter()
+    for turn in range(REPEATS + 1):
+        if turn > 1 and perf_counter() - started > BUDGET / 2:
+            break
+        for times, count in zip(found, (size, size * 2), strict=True):
+            batch: Sequence[Arrays] = [arrays] * count
+            began = perf_counter()
+            predictor.infer(batch)
+            times.append((perf_counter() - began) / count)
+    return min(found[0][1:]), min(found[1][1:])
 
 
 def _hop() -> float:

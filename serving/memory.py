@@ -1,7 +1,12 @@
 """Giving memory back: what the garbage collector is late to find, and what the C library keeps for later."""
 
+import asyncio
 import ctypes
 import gc
+from collections.abc import Callable
+
+LOOK_SECONDS = 5.0
+"""Between two looks at whether anything has come."""
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 """Parameters of glibc's mallopt."""
@@ -31,3 +36,19 @@ def return_large_blocks() -> None:
     if choose is not None:
         choose(MMAP_THRESHOLD, LARGE)
         choose(TRIM_THRESHOLD, LARGE)
+
+
+async def trim_when_idle(received: Callable[[], int]) -> None:
+    """After each time of work, when for a while nothing has come, give back what the work left.
+
+    Args:
+        received: tells how many bytes have been received so far.
+    """
+    trimmed = before = received()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now = received()
+        if now == before != trimmed:
+            await asyncio.to_thread(release)
+            trimmed = now
+        before = now

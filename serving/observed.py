@@ -6,6 +6,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access_log import AccessLog
 from serving.journey import KEY, SENSIBLE, Journey, milliseconds
 from serving.logs import NAME
 from serving.metrics import Metrics
@@ -25,14 +26,15 @@ class Observed:
         app: what answers; it sets `scope["route_template"]` to the name of a route whose path varies.
         metrics: what counts.
         paths: routes whose path is their name.
-        access_log: whether requests are logged.
+        logs: whether requests are logged.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str], access_log: bool = True) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str], logs: bool = True) -> None:
         self._app = app
         self._metrics = metrics
         self._paths = frozenset(paths)
-        self._access_log = access_log
+        self._logs = logs
+        self.access_log = AccessLog()
         self.tracer: Tracer | None = None
         """What traces, where an exporter is configured."""
 
@@ -84,8 +86,8 @@ class Observed:
     def _end(self, scope: Scope, status: int, journey: Journey) -> None:
         route = scope.get("route_template", NOWHERE)
         self._metrics.count(route, status, journey)
-        if self._access_log and not (route in QUIET and status < 500):
-            extra: dict[str, object] = {
+        if self._logs and not (route in QUIET and status < 500):
+            known: dict[str, object] = {
                 "request_id": journey.request_id,
                 "method": scope["method"],
                 "route": route,
@@ -94,11 +96,11 @@ class Observed:
                 "received": journey.received,
             }
             if journey.stages:
-                extra["stages"] = {stage: milliseconds(seconds) for stage, seconds in journey.stages.items()}
+                known["stages"] = {stage: milliseconds(seconds) for stage, seconds in journey.stages.items()}
             if journey.model:
-                extra["model"] = journey.model
+                known["model"] = journey.model
             if journey.problem:
-                extra["problem"] = journey.problem
-            logger.info("request", extra=extra)
+                known["problem"] = journey.problem
+            self.access_log.write(known)
         if self.tracer is not None and route not in QUIET:
             self.tracer.record(route, scope["method"], status, journey)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers.in_process small-image-text --threads 2 --seconds 5
 
-Callers are threads of one process. Prints, as JSON by number of callers, predictions a second and milliseconds each.
+Callers are threads of one process. Prints, as JSON by number of callers, predictions a second and what each took.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from benchmarks.call import Figures
 from benchmarks.serving_samples import FOLDER, MODELS, Sample, read_samples
@@ -33,6 +33,8 @@ class Limit:
     """Milliseconds."""
     late: float
     """Milliseconds, the 99th of a hundred."""
+    cpu: float
+    """Milliseconds of processor time for each prediction."""
 
 
 def measure(predictor: Predictor, samples: Sequence[Sample], callers: int, seconds: float) -> Limit:
@@ -48,13 +50,15 @@ def measure(predictor: Predictor, samples: Sequence[Sample], callers: int, secon
             answered.append((start, perf_counter()))
 
     threads = [threading.Thread(target=call, args=(answered,)) for answered in found]
+    before = process_time()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    cpu = 1e3 * (process_time() - before) / max(1, sum(map(len, found)))
     times = [stop - start for answered in found for start, stop in answered if begin <= stop <= end]
     figures = Figures(seconds, times)
-    return Limit(callers, figures.rate, figures.percentile(0.5), figures.percentile(0.99))
+    return Limit(callers, figures.rate, figures.percentile(0.5), figures.percentile(0.99), cpu)
 
 
 def main() -> None:

@@ -152,7 +152,8 @@ def test_only_an_administrator_may_reload(client: httpx.Client, guarded: tuple[S
 
 def test_no_key_reaches_the_log(client: httpx.Client, guarded: tuple[Server, Path, str, str]) -> None:
     client.get("/v1/models", headers={"X-API-Key": guarded[2]})
-    client.get("/v1/models", headers={"X-API-Key": "wrong-key-4711"})
+    client.get("/v1/models", headers={"X-API-Key": "wrong-key-4711", "X-Request-ID": "the-last-one"})
+    guarded[0].wait_for_log("the-last-one")
     log = guarded[0].log()
     assert guarded[2] not in log and "4711" not in log and '"status": 401' in log
 

@@ -30,11 +30,11 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Costly:
 @pytest.mark.parametrize(
     ("fixed", "each", "most", "expected"),
     [
-        (0.0, 0.02, 16, 1),  # a sample costs the same however many there are
-        (0.04, 0.0, 16, 16),  # only calls cost
-        (0.04, 0.0, 5, 4),
-        (0.04, 0.0, 1, 1),
-        (0.02, 0.02, 16, 4),  # .040, .030, .025, .0225: the last is not worth it
+        (0.0, 0.01, 16, 1),  # a sample costs the same however many there are
+        (0.015, 0.0, 16, 16),  # only calls cost
+        (0.015, 0.0, 5, 4),
+        (0.015, 0.0, 1, 1),
+        (0.01, 0.01, 16, 4),  # .0200, .0150, .0125, .01125: the last is not worth it
     ],
 )
 def test_samples_are_joined_as_far_as_it_pays(

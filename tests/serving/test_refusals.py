@@ -227,6 +227,8 @@ def test_no_value_of_an_input_reaches_the_log(server: Server, client: httpx.Clie
     client.post("/v1/predict", files={"image": (None, secret), "text": (secret, secret)})
     client.post("/v1/predict", content=f'{{"text": {secret}', headers={"content-type": "application/json"})
     client.post("/v1/predict", content=f"--{secret}", headers={"content-type": BOUNDARY})
-    response = client.post("/v1/predict", json={"text": "red", "genomics": {"gene_A": secret}})
+    headers = {"X-Request-ID": "the-last-of-secrets"}
+    response = client.post("/v1/predict", json={"text": "red", "genomics": {"gene_A": secret}}, headers=headers)
     assert secret not in json.dumps(response.json())
+    server.wait_for_log("the-last-of-secrets")
     assert secret not in server.log()
