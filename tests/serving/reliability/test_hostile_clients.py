@@ -177,6 +177,7 @@ CROWDS = {
 for predictions, so only as many of these come as leave some for others."""
 
 
+@pytest.mark.slow
 def test_hundreds_of_slow_clients_are_sent_away_while_others_are_served(sturdy: Sturdy) -> None:
     key = sturdy.key_header.encode()
     request = post("/v1/predict", BODY, headers=sturdy.key_header)

@@ -12,7 +12,7 @@ SHORT = Bounds(megabytes=80.0, files=3, threads=4)
 
 
 def test_nothing_grows_in_some_seconds(sturdy: Sturdy) -> None:
-    report = asyncio.run(soak(sturdy, seconds=6, warm=4, idle=1))
+    report = asyncio.run(soak(sturdy, seconds=4, warm=3, idle=1))
     show(report)
     assert report.answered > 50
     assert report.failures(SHORT) == []
