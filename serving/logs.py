@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
@@ -15,6 +16,7 @@ QUIET = {
     "uvicorn.access": logging.CRITICAL,
     "bentoml.access": logging.CRITICAL,
     "circus": logging.WARNING,
+    "PIL": logging.CRITICAL,  # its remarks on broken pictures say nothing that the answer does not
 }
 
 
@@ -42,3 +44,5 @@ def configure() -> None:
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
     logging.getLogger(NAME).setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module="PIL")
