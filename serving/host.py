@@ -63,7 +63,12 @@ class Host:
 
     async def _load(self) -> Registry:
         loaded = await asyncio.to_thread(loading.load, self._settings)
-        return Registry([ServedModel(entry.predictor, self._settings, self._threads, entry.batch) for entry in loaded])
+        return Registry(
+            [
+                ServedModel(entry.predictor, self._settings, self._threads, entry.batch, entry.seconds)
+                for entry in loaded
+            ]
+        )
 
     async def settled(self) -> None:
         """Wait until no models are being loaded."""

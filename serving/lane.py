@@ -36,6 +36,9 @@ class Answered:
 class Lane(Protocol):
     """One bundle's way from payloads to predictions."""
 
+    pace: float
+    """Seconds that a sample takes, by the latest ones; whoever measured it before may set it."""
+
     @property
     def waiting(self) -> int:
         """Samples that wait for a thread."""
@@ -74,7 +77,8 @@ class Direct:
         self._sizes = sizes
         self._lock = threading.Lock()
         self._waiting = 0
-        self._pace = 0.0
+        self.pace = 0.0
+        """Seconds that a sample takes, by the latest ones; whoever measured it before may set it."""
 
     @property
     def waiting(self) -> int:
@@ -83,7 +87,7 @@ class Direct:
 
     def delay(self) -> float:
         """Seconds that a sample would wait now."""
-        return self._waiting * self._pace / self._count
+        return self._waiting * self.pace / self._count
 
     async def run(self, payloads: Payloads, work: Work) -> Answered:
         """The answer for one sample. Cancelled, it drops what waits and stops what runs."""
@@ -103,7 +107,7 @@ class Direct:
         finally:
             del future  # an error in it has this frame in its trace: a circle that would keep the payloads
         self._sizes.observe(1)
-        self._pace += WEIGHT * (answered.decode + answered.infer - self._pace) if self._pace else answered.infer
+        self.pace += WEIGHT * (answered.decode + answered.infer - self.pace) if self.pace else answered.infer
         return answered
 
     def _answer(self, payloads: Payloads, work: Work, submitted: float) -> Answered:
@@ -145,7 +149,8 @@ class Batched:
         self._predictor = predictor
         self._decoders = decoders
         self._sizes = sizes
-        self._pace = 0.0
+        self.pace = 0.0
+        """Seconds that a sample takes, by the latest ones; whoever measured it before may set it."""
         self._decoding = 0
         self._batcher = MicroBatcher[_Decoded, Prediction](
             self._infer, bucket(predictor), most, settings.batch_wait_ms / 1000, settings.queue_length
@@ -160,7 +165,7 @@ class Batched:
 
     def delay(self) -> float:
         """Seconds that a sample would wait now."""
-        return self.waiting * self._pace
+        return self.waiting * self.pace
 
     async def run(self, payloads: Payloads, work: Work) -> Answered:
         """The answer for one sample. Cancelled, it drops what waits; a batch that runs is others' too."""
@@ -175,7 +180,7 @@ class Batched:
         except asyncio.CancelledError:
             work.cancel()
             raise
-        self._pace += WEIGHT * (done.ran / done.size - self._pace) if self._pace else done.ran / done.size
+        self.pace += WEIGHT * (done.ran / done.size - self.pace) if self.pace else done.ran / done.size
         return Answered(done.result, decoded.ended - decoded.began, decoded.began - submitted + done.queued, done.ran)
 
     def _coming(self) -> int:

@@ -13,7 +13,7 @@ from bundle.manifest import Manifest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from serving.logs import NAME
-from serving.measuring import batch_size
+from serving.measuring import batch_size, sample_seconds
 from serving.settings import PREFIX, Settings
 
 logger = logging.getLogger(NAME)
@@ -67,6 +67,8 @@ class Loaded:
     predictor: Predictor
     batch: int
     """Samples that one inference should join."""
+    seconds: float
+    """That one sample takes, alone."""
 
 
 def load(settings: Settings) -> list[Loaded]:
@@ -86,10 +88,11 @@ def _load_one(folder: Path, settings: Settings) -> Loaded:
             raise ManifestError(f"asked for {wanted}, but ONNX Runtime runs it on {predictor.provider}")
         count = selfcheck(predictor)
         batch = batch_size(predictor, settings.max_batch)
+        seconds = sample_seconds(predictor)
     except BundleError as error:
         raise type(error)(f"{folder}: {error}") from None
     logger.info(
         "reproduced its golden samples",
         extra={"model": predictor.manifest.name, "samples": count, "provider": predictor.provider, "batch": batch},
     )
-    return Loaded(predictor, batch)
+    return Loaded(predictor, batch, seconds)

@@ -61,6 +61,14 @@ def batch_size(predictor: Predictor, most: int) -> int:
     return best
 
 
+def sample_seconds(predictor: Predictor) -> float:
+    """Seconds that one sample takes, decoded and inferred; something must have been run before."""
+    payloads = golden_payloads(read_golden(predictor.folder / GOLDEN), predictor.manifest.modalities)[0]
+    started = perf_counter()
+    predictor.predict([payloads])
+    return perf_counter() - started
+
+
 def _compare(predictor: Predictor, arrays: Arrays, size: int) -> tuple[float, float]:
     """Seconds for each sample of batches of `size` and of twice that, run in turns: the shortest after a first run."""
     found: tuple[list[float], list[float]] = ([], [])

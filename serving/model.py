@@ -26,9 +26,17 @@ class ServedModel:
         settings: sizes of the queue, and limits of the payloads.
         threads: threads that decode, shared with other bundles.
         batch: samples that an inference may join, as measured.
+        seconds: that a sample takes, as measured; without it, the first crowd is let in whatever it has to wait.
     """
 
-    def __init__(self, predictor: Predictor, settings: Settings, threads: ThreadPoolExecutor, batch: int = 1) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        settings: Settings,
+        threads: ThreadPoolExecutor,
+        batch: int = 1,
+        seconds: float = 0.0,
+    ) -> None:
         self.name = predictor.manifest.name
         self.inputs = predictor.manifest.modalities
         self.predictor = predictor
@@ -45,6 +53,7 @@ class ServedModel:
             self._lane = Batched(predictor, threads, settings, batch, sizes)
         else:
             self._lane = Direct(predictor, (threads, settings.decode_threads), settings.queue_length, sizes)
+        self._lane.pace = seconds
 
     async def close(self) -> None:
         """Stop answering."""
