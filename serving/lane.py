@@ -107,7 +107,7 @@ class Direct:
         finally:
             del future  # an error in it has this frame in its trace: a circle that would keep the payloads
         self._sizes.observe(1)
-        self.pace += WEIGHT * (answered.decode + answered.infer - self.pace) if self.pace else answered.infer
+        self.pace = _average(self.pace, answered.decode + answered.infer)
         return answered
 
     def _answer(self, payloads: Payloads, work: Work, submitted: float) -> Answered:
@@ -152,23 +152,32 @@ class Batched:
         self.pace = 0.0
         """Seconds that a sample takes, by the latest ones; whoever measured it before may set it."""
         self._decoding = 0
+        self._decoding_pace = 0.0
+        self._settings = settings
+        admitted = settings.queue_length + settings.decode_threads  # who has been let in is not refused later
         self._batcher = MicroBatcher[_Decoded, Prediction](
-            self._infer, bucket(predictor), most, settings.batch_wait_ms / 1000, settings.queue_length
+            self._infer, bucket(predictor), most, settings.batch_wait_ms / 1000, admitted
         )
         self._batcher.expected = self._coming
         self._batcher.start()
 
     @property
     def waiting(self) -> int:
-        """Decoded samples that wait for the graph."""
-        return self._batcher.waiting
+        """Samples that wait, for a thread that decodes or for the graph."""
+        return self._undecoded() + self._batcher.waiting
 
     def delay(self) -> float:
         """Seconds that a sample would wait now."""
-        return self.waiting * self.pace
+        decoding = self._undecoded() * self._decoding_pace / self._settings.decode_threads
+        return decoding + self._batcher.waiting * self.pace
+
+    def _undecoded(self) -> int:
+        return max(0, self._decoding - self._settings.decode_threads)
 
     async def run(self, payloads: Payloads, work: Work) -> Answered:
         """The answer for one sample. Cancelled, it drops what waits; a batch that runs is others' too."""
+        if self.waiting >= self._settings.queue_length:
+            raise QueueFull
         submitted = perf_counter()
         self._decoding += 1
         try:
@@ -180,8 +189,10 @@ class Batched:
         except asyncio.CancelledError:
             work.cancel()
             raise
-        self.pace += WEIGHT * (done.ran / done.size - self.pace) if self.pace else done.ran / done.size
-        return Answered(done.result, decoded.ended - decoded.began, decoded.began - submitted + done.queued, done.ran)
+        taken = decoded.ended - decoded.began
+        self._decoding_pace = _average(self._decoding_pace, taken)
+        self.pace = _average(self.pace, done.ran / done.size)
+        return Answered(done.result, taken, decoded.began - submitted + done.queued, done.ran)
 
     def _coming(self) -> int:
         return self._decoding + self._batcher.waiting
@@ -198,6 +209,11 @@ class Batched:
     async def close(self) -> None:
         """Stop the batcher."""
         await self._batcher.close()
+
+
+def _average(before: float, newest: float) -> float:
+    """The average that follows the newest values; 0 before there was any."""
+    return before + WEIGHT * (newest - before) if before > 0 else newest
 
 
 def bucket(predictor: Predictor) -> Callable[[_Decoded], Hashable]:

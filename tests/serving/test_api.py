@@ -59,13 +59,14 @@ class Loaded:
 Body = Callable[[httpx.AsyncClient, SlowPredictor, Api], Awaitable[None]]
 
 
-def run(folder: Path, body: Body, **settings: Any) -> SlowPredictor:
+def run(folder: Path, body: Body, seconds: float = 0.0, **settings: Any) -> SlowPredictor:
+    """Run `body` with a model of which a sample was measured to take so many seconds."""
     predictor = SlowPredictor(folder)
 
     async def main() -> None:
         chosen = Settings(decode_threads=1, **settings)
         with ThreadPoolExecutor(1) as threads:
-            model = ServedModel(predictor, chosen, threads)
+            model = ServedModel(predictor, chosen, threads, seconds=seconds)
             api = Api(chosen, cast(Host, Loaded(Registry([model]))), Metrics())
             try:
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://test") as client:
@@ -188,3 +189,44 @@ def test_a_failing_graph_is_500_and_tells_nobody_what_it_was_given(
         run(folder, body)
     assert "RuntimeError" in caplog.text
     assert "4711" not in caplog.text
+
+
+def test_who_would_wait_too_long_is_told_so_at_once(folder: Path) -> None:
+    async def body(client: httpx.AsyncClient, predictor: SlowPredictor, api: Api) -> None:
+        first = await running(client, predictor)
+        waiting = ask(client)
+        await asyncio.sleep(0.1)
+        response = await client.post("/v1/predict", json=BODY)
+        assert response.status_code == 503
+        assert response.json()["type"] == "urn:infobridge:problem:overloaded"
+        assert "would wait for about 20 seconds" in response.json()["detail"]
+        assert response.headers["retry-after"] == "20"
+        predictor.open.set()
+        assert (await first).status_code == (await waiting).status_code == 200
+
+    run(folder, body, seconds=20.0)
+
+
+def test_samples_of_a_batch_that_time_runs_out_for_get_a_problem(folder: Path) -> None:
+    async def body(client: httpx.AsyncClient, predictor: SlowPredictor, api: Api) -> None:
+        asked = asyncio.create_task(client.post("/v1/predict/batch", json={"items": [BODY, {}, BODY, BODY]}))
+        response = await asked
+        assert response.status_code == 200
+        found = [item["problem"]["type"].rsplit(":", 1)[1] for item in response.json()["items"]]
+        assert found == ["too-slow", "invalid-input", "too-slow", "too-slow"]
+        predictor.open.set()
+        assert (await ask(client)).status_code == 200
+
+    assert run(folder, body, timeout=1.0).sizes == [1, 1]  # the first of the batch, and the one after it
+
+
+def test_a_batch_waits_for_room_where_a_single_request_is_refused(folder: Path) -> None:
+    async def body(client: httpx.AsyncClient, predictor: SlowPredictor, api: Api) -> None:
+        asked = asyncio.create_task(client.post("/v1/predict/batch", json={"items": [BODY] * 9}))
+        assert await asyncio.to_thread(predictor.entered.wait, PATIENCE)
+        while (await ask(client)).status_code != 503:
+            await asyncio.sleep(0.01)
+        predictor.open.set()
+        assert ["answer" in item for item in (await asked).json()["items"]] == [True] * 9
+
+    run(folder, body, queue_length=1)

@@ -148,7 +148,8 @@ def test_what_runs_is_ended_when_nobody_wants_it_any_more(folder: Path, kind: st
     assert sum(predictor.sizes) == 1  # the cancelled one never came to the graph
 
 
-def test_a_full_queue_is_refused_and_room_is_found_again(folder: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_queue_is_refused_and_room_is_found_again(folder: Path, kind: str) -> None:
     async def body(lane: Lane, predictor: Gated) -> None:
         first = ask(lane)
         await entered(predictor)
@@ -165,10 +166,11 @@ def test_a_full_queue_is_refused_and_room_is_found_again(folder: Path) -> None:
         predictor.open.set()
         await asyncio.gather(first, kept[1], late)
 
-    run(folder, "direct", body, queue_length=2)
+    run(folder, kind, body, queue_length=2)
 
 
-def test_the_delay_grows_with_the_queue(folder: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_delay_grows_with_the_queue(folder: Path, kind: str) -> None:
     async def body(lane: Lane, predictor: Gated) -> None:
         predictor.open.set()
         await ask(lane)
@@ -186,4 +188,4 @@ def test_the_delay_grows_with_the_queue(folder: Path) -> None:
         predictor.open.set()
         await asyncio.gather(*tasks)
 
-    run(folder, "direct", body)
+    run(folder, kind, body)
