@@ -1,6 +1,5 @@
 """An ASGI layer that answers 413 to a body that is, or grows, over a limit."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
@@ -24,8 +23,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         refusal = problems.problem("too-large", f"a request may have at most {self._max_bytes:,} bytes")
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_bytes:
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if declared.isdigit() and int(declared) > self._max_bytes:
             await _refuse(refusal, scope)(scope, receive, send)
             return
         received = 0

@@ -23,14 +23,14 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
         try:
-            self._check(scope, Headers(scope=scope))
+            self._check(scope)
         except ProblemError as error:
             Journey.of(scope).problem = kind_of(error)
             await to_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
+    def _check(self, scope: Scope) -> None:
         """Let a request pass, or raise the problem: 401 without a right key, 403 with one of no use."""
         path = scope["path"]
         administration = scope["method"] == "POST" and path in ADMINISTRATION
@@ -40,6 +40,7 @@ class Guard:
             return
         if path in OPEN or path.startswith(OPEN_BELOW):
             return
+        headers = Headers(scope=scope)
         given = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
         key = self._keys.find(given) if given else None
         if key is None:

@@ -14,6 +14,8 @@ from serving.logs import NAME
 logger = logging.getLogger(NAME)
 GAIN = 0.85
 """A doubled batch must take at most this part of the time for a sample; otherwise it only adds waiting."""
+CLEARLY_NOT = 0.97
+"""A doubled batch that takes more than this part once needs no second look."""
 SHARE = 0.1
 """Of the time of a whole sample, decoding included, that joining must save to be worth it."""
 BUDGET = 1.0
@@ -74,7 +76,7 @@ def _compare(predictor: Predictor, arrays: Arrays, size: int) -> tuple[float, fl
     found: tuple[list[float], list[float]] = ([], [])
     started = perf_counter()
     for turn in range(REPEATS + 1):
-        if turn > 1 and perf_counter() - started > BUDGET / 2:
+        if turn > 1 and (perf_counter() - started > BUDGET / 2 or min(found[1][1:]) > CLEARLY_NOT * min(found[0][1:])):
             break
         for times, count in zip(found, (size, size * 2), strict=True):
             batch: Sequence[Arrays] = [arrays] * count

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Collection
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access_log import AccessLog
@@ -52,10 +51,10 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = journey.request_id
+                own = [(b"x-request-id", journey.request_id.encode())]
                 if journey.stages:
-                    headers["Server-Timing"] = journey.server_timing()
+                    own.append((b"server-timing", journey.server_timing().encode()))
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         self._metrics.in_progress += 1
@@ -73,11 +72,12 @@ class Observed:
             self._end(scope, status, journey)
 
     def _begin(self, scope: Scope) -> Journey:
-        headers = Headers(scope=scope)
-        journey = Journey(parent=headers.get("traceparent", ""))
-        given = headers.get("x-request-id", "")
-        if SENSIBLE.fullmatch(given):
-            journey.request_id = given
+        journey = Journey()
+        for name, value in scope["headers"]:
+            if name == b"traceparent":
+                journey.parent = value.decode("latin-1")
+            elif name == b"x-request-id" and SENSIBLE.fullmatch(given := value.decode("latin-1")):
+                journey.request_id = given
         scope[KEY] = journey
         if scope["path"] in self._paths:
             scope["route_template"] = scope["path"]

@@ -51,8 +51,8 @@ class Settings:
     """ONNX Runtime execution providers, best first. A bundle that ends up on one not listed is refused."""
     inference_threads: Count | None = None
     """Threads for one inference; unset lets ONNX Runtime use every core."""
-    decode_threads: Count = field(default_factory=cores)
-    """Samples that are decoded at the same time; unset is one for each core."""
+    decode_threads: Count = field(default_factory=lambda: cores() + 1)
+    """Samples that are worked on at the same time; unset is one more than there are cores, so that none stands idle."""
     max_batch: Count = 16
     """Most samples in one inference. How many are joined is measured at start: as many as the hardware repays."""
     batch_wait_ms: Milliseconds = 2.0
