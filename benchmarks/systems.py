@@ -180,9 +180,10 @@ def _wait(url: str, running: Running) -> None:
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit and running.process.poll() is None:
         try:
-            opener.open(url, timeout=2)
-            return
+            with opener.open(url, timeout=2):
+                return
         except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
             if error.code < 500 and error.code != 404:
                 return
         except OSError:

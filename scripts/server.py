@@ -53,6 +53,9 @@ def ready(url: str, server: "subprocess.Popen[bytes]") -> bool:
         try:
             with opener.open(f"{url}/readyz", timeout=2):
                 return True
-        except (urllib.error.URLError, OSError):
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            time.sleep(0.1)
+        except OSError:
             time.sleep(0.1)
     return False
