@@ -33,8 +33,7 @@ def batch_size(predictor: Predictor, most: int) -> int:
     Joining costs each sample further steps between threads, so what it saves must be more than that.
     As a side effect every size tried has been run, so that no request pays for a first run.
     """
-    golden = read_golden(predictor.folder / GOLDEN)
-    payloads = golden_payloads(golden, predictor.manifest.modalities)[0]
+    payloads = _sample(predictor)
     arrays = predictor.prepare(payloads)
     started = perf_counter()
     predictor.prepare(payloads)
@@ -65,10 +64,15 @@ def batch_size(predictor: Predictor, most: int) -> int:
 
 def sample_seconds(predictor: Predictor) -> float:
     """Seconds that one sample takes, decoded and inferred; something must have been run before."""
-    payloads = golden_payloads(read_golden(predictor.folder / GOLDEN), predictor.manifest.modalities)[0]
+    payloads = _sample(predictor)
     started = perf_counter()
     predictor.predict([payloads])
     return perf_counter() - started
+
+
+def _sample(predictor: Predictor) -> dict[str, bytes]:
+    """What is measured with: the first of the bundle's golden samples."""
+    return golden_payloads(read_golden(predictor.folder / GOLDEN), predictor.manifest.modalities)[0]
 
 
 def _compare(predictor: Predictor, arrays: Arrays, size: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from serving.problems import HEADERS, KINDS, MEDIA_TYPE, NAMESPACE
+from serving.problems import HEADERS, KINDS, MEDIA_TYPE, NAMESPACE, title_of
 from serving.schema import Problem
 
 Json = dict[str, Any]
@@ -40,7 +40,7 @@ def _response(status: int, kinds: Sequence[str]) -> Json:
     }
     exact: Json = {"type": {"enum": [NAMESPACE + kind for kind in ours]}, "status": {"const": status}}
     found: Json = {
-        "description": "; ".join(map(_title, ours)),
+        "description": "; ".join(map(title_of, ours)),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": exact}]},
@@ -51,9 +51,5 @@ def _response(status: int, kinds: Sequence[str]) -> Json:
     return found | ({"headers": headers} if headers else {})
 
 
-def _title(kind: str) -> str:
-    return kind.replace("-", " ").capitalize()
-
-
 def _example(kind: str) -> Json:
-    return {"type": NAMESPACE + kind, "title": _title(kind), "status": KINDS[kind], "detail": "what is wrong"}
+    return {"type": NAMESPACE + kind, "title": title_of(kind), "status": KINDS[kind], "detail": "what is wrong"}

@@ -64,10 +64,14 @@ class ProblemError(Exception):
         super().__init__(problem.detail)
 
 
+def title_of(kind: str) -> str:
+    """A kind of problem in words."""
+    return kind.replace("-", " ").capitalize()
+
+
 def problem(kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **known: Any) -> ProblemError:
     """A problem of one of `KINDS`; `known` are further fields of `Problem`."""
-    title = kind.replace("-", " ").capitalize()
-    return ProblemError(Problem(NAMESPACE + kind, title, KINDS[kind], detail, **known), headers)
+    return ProblemError(Problem(NAMESPACE + kind, title_of(kind), KINDS[kind], detail, **known), headers)
 
 
 def from_status(status: int, headers: Mapping[str, str] | None = None) -> ProblemError:
