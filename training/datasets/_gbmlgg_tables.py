@@ -122,7 +122,7 @@ def _clinical(name: str, grade: dict[str, str], genes: dict[str, str]) -> dict[s
         "diagnosis": diagnosis,
         "histology": RENAMED.get(histology, histology),
         "subtype": _blank(grade["Molecular subtype"]),
-        "regions": grade["Region count"],
+        "stated_regions": grade["Region count"].removesuffix(".0"),
         "survival_days": _blank(genes["Survival months"]),
         "event": {"0": "1", "1": "0"}.get(_blank(genes["censored"]).removesuffix(".0"), ""),
     }

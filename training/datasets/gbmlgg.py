@@ -162,7 +162,7 @@ def _imputed(frame: pd.DataFrame) -> pd.DataFrame:
 def _miscounted(frame: pd.DataFrame) -> list[str]:
     """A remark for patients whose number of regions is not the one that grade_data.csv states."""
     regions = frame[frame["picture"] == "regions"]
-    per = regions.groupby("group").agg(found=("group", "size"), stated=("regions", "first"))
+    per = regions.groupby("group").agg(found=("group", "size"), stated=("stated_regions", "first"))
     wrong = [f"{name} ({row.found}, not {row.stated})" for name, row in per.iterrows() if str(row.found) != row.stated]
     counts = frame[frame["picture"] == "patches"].groupby("region").size()
     broken = [str(name) for name, count in counts.items() if count != EACH]

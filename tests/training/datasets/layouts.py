@@ -86,8 +86,7 @@ AVE_LINES = {
         "Female speech, woman speaking&both&good&0&5",
     ),
 }
-"""Ids that begin with dashes, commas and brackets in categories, a video in train and test, one twice in train, an event
-of no length."""
+"""Dashes before ids, commas and brackets in categories, a video in train and test, one twice in train, no length."""
 
 
 def ave(folder: Path, header: bool) -> Path:

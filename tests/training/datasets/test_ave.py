@@ -107,7 +107,7 @@ def test_absent_clips_are_named(tmp_path: Path) -> None:
     (made / "AVE" / "aB_2.mp4").unlink()
     [line] = Ave.survey([made]).missing
     assert line.startswith("aB_2 (Frying (food)): no file")
-    with pytest.raises(DataError, match="1 samples of .* are missing"):
+    with pytest.raises(DataError, match=r"1 samples of .* are missing"):
         load(made, stretch="clip")
 
 
@@ -134,7 +134,7 @@ def test_a_line_that_is_no_event_is_refused(tmp_path: Path, line: str) -> None:
 
 
 def test_no_lists_and_no_clips_say_where_to_obtain_them(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="trainSet.txt and .*YapengTian/AVE-ECCV18"):
+    with pytest.raises(DataError, match=r"trainSet\.txt and .*YapengTian/AVE-ECCV18"):
         load(tmp_path)
     made = ave(tmp_path / "AVE_Dataset", header=False)
     for path in (made / "AVE").iterdir():

@@ -58,7 +58,7 @@ def test_absent_pictures_and_empty_titles_are_named(tmp_path: Path) -> None:
     missing = Food101.survey([made]).missing
     assert [line.split(":")[0] for line in missing] == ["baklava_3.jpg (baklava)", "apple_pie_3.jpg (apple_pie)"]
     assert missing[1].endswith("the title is empty in test_titles.csv")
-    with pytest.raises(DataError, match="2 samples of .* are missing"):
+    with pytest.raises(DataError, match=r"2 samples of .* are missing"):
         load(made)
 
 
