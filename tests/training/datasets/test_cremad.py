@@ -62,7 +62,7 @@ def test_the_split_by_speakers_depends_on_no_clip_and_holds_for_all_91() -> None
 def test_sound_comes_from_the_wav_or_from_the_clip(folder: Path) -> None:
     files = [load(folder, sound=kind).sources["audio"] for kind in ("wav", "flv")]
     assert [str(kind[0])[-4:] for kind in files] == [".wav", ".flv"]
-    assert payload(files[0][0])[:4] == b"RIFF" and payload(files[1][0])[:3] == b"FLV"
+    assert [str(payload(kind[0]))[2:5] for kind in files] == ["RIF", "FLV"]
 
 
 def test_without_the_wav_folder_the_clips_are_heard(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_regions_are_samples_and_patients_are_groups(folder: Path) -> None:
     assert len(pairs.rows) == sum(int(patient["regions"]) for patient in graded)
     assert len(set(pairs.groups.tolist())) == len(graded)
     for group in set(pairs.groups.tolist()):
-        own = np.flatnonzero(pairs.groups == group)
+        own = np.flatnonzero(pairs.groups == group).tolist()
         assert len({str(pairs.sources["genomics"][index]) for index in own}) == 1, "one profile for all regions"
 
 
