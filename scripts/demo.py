@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clients.rest import Client
 from scripts.server import served
@@ -59,7 +60,7 @@ def held_out(shown: Shown, run: Path) -> list[dict[str, str]]:
     ]
 
 
-def payloads(sample: dict[str, str]) -> dict[str, Path | str]:
+def payloads(sample: dict[str, str]) -> dict[str, Any]:
     """What the client takes: files as paths, texts as they are."""
     return {name: value if name == "text" else Path(value) for name, value in sample.items() if name != "label"}
 

@@ -69,7 +69,7 @@ def prepare(command: Command) -> Survey:
     folders = [path if path.is_dir() else unpacked(path, to / "files") for path in sources]
     survey = dataset.process(dataset.survey(folders), to)
     problems = broken(survey.frame, survey.media) if command.decode else {}
-    left_out = [*survey.missing, *problems.values()]
+    left_out = [line.replace(f"{to}/", "") for line in (*survey.missing, *problems.values())]
     whole = survey.frame.drop(index=survey.frame.index[list(problems)]) if problems else survey.frame
     _report(survey, problems, left_out)
     if whole.empty:

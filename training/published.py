@@ -70,18 +70,22 @@ class Published(Dataset):
         if table.is_file():
             frame = read_frame(table)
         elif not path.is_dir():
-            raise DataError(f"expected the dataset's folder at {path}, found none; to obtain it: {self.OBTAIN}")
+            raise DataError(
+                f"expected the dataset's folder at {path}, found none; `python -m training.prepare {config.dataset} "
+                f"--to {path}` makes it, with --from what you have; to obtain it: {self.OBTAIN}"
+            )
         else:
             survey = self.survey([path.resolve()])
-            _refuse_missing(survey.missing, path)
+            _refuse_missing(survey.missing, config.dataset, path)
             frame = survey.frame
         return Table(Table.Options(table)).pairs(self.arrange(frame), config)
 
 
-def _refuse_missing(missing: Sequence[str], path: Path) -> None:
+def _refuse_missing(missing: Sequence[str], name: str, path: Path) -> None:
     if missing:
         more = [f"and {len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
         raise DataError(
-            f"{len(missing)} samples of {path} are missing; `python -m training.prepare` writes a table without them:",
+            f"{len(missing)} samples of {path} are missing; `python -m training.prepare {name} --from {path} --to "
+            "FOLDER` writes a table without them:",
             [*missing[:SHOWN], *more],
         )

@@ -105,7 +105,7 @@ def test_absent_empty_and_unfetched_files_are_named(tmp_path: Path) -> None:
     missing = CremaD.survey([made]).missing
     assert [line.split(":")[0] for line in missing] == [*sorted(NAMES[:3]), "1091_IEO_SAD_MD"]
     assert any("is empty" in line for line in missing) and any("git lfs pull" in line for line in missing)
-    with pytest.raises(DataError, match=r"4 samples .* are missing; `python -m training\.prepare`"):
+    with pytest.raises(DataError, match=r"4 samples .* are missing; `python -m training\.prepare .* --from"):
         load(made)
 
 
@@ -118,7 +118,9 @@ def test_a_clip_of_another_name_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_clips_says_where_to_obtain_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"VideoFlash in .*CheyneyComputerScience/CREMA-D"):
         load(tmp_path)
-    with pytest.raises(DataError, match=r"found none; to obtain it: .*CheyneyComputerScience/CREMA-D"):
+    with pytest.raises(
+        DataError, match=r"found none; .*training\.prepare .* to obtain it: .*CheyneyComputerScience/CREMA-D"
+    ):
         load(tmp_path / "nowhere")
     (tmp_path / "VideoFlash").mkdir()
     with pytest.raises(DataError, match=r"no clip of .* is whole"):
