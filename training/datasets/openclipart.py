@@ -15,6 +15,7 @@ from training.datasets._openclipart_series import Drawing, series_of
 from training.encoders.convolutional import Convolutional
 from training.encoders.transformer import Transformer
 from training.errors import DataError
+from training.methods.infobridge import InfoBridge
 from training.published import Published
 from training.splitting import held_out
 from training.survey import Count, Survey, absence, framed
@@ -56,12 +57,16 @@ class OpenClipart(Published):
 
     @classmethod
     def recipe(cls, config: Config) -> Config:
-        """Small inputs and encoders, from nothing: about a minute on two cores. The paper has no such dataset."""
+        """Small inputs and encoders, from nothing: about a minute on two cores.
+
+        The variant of InfoBridge is ours, since with the paper's the pictures stay unlearned beside the titles.
+        """
         return replace(
             config,
             modalities=("image", "text"),
             epochs=12,
             learning_rate=3e-3,
+            method_options=InfoBridge.Options(variant="protected"),
             image=ImageOptions(size=48, fit="pad", encoder_options=Convolutional.Options(width=96, blocks=4)),
             text=TextOptions(max_length=16, vocabulary=3_000, encoder_options=Transformer.Options(width=64, layers=1)),
         )
