@@ -51,7 +51,7 @@ def amounts(densities: Floats, colours: Floats, sparsity: float = SPARSITY) -> F
     gram = colours.T @ colours
     wanted = densities @ colours - sparsity
     both = np.linalg.solve(gram, wanted.T).T
-    found = np.where((both >= 0).all(axis=1)[:, None], both, 0.0)
+    found = np.where(both.min(axis=1, keepdims=True) >= 0, both, 0.0)
     for stain in range(2):
         alone = np.zeros_like(found)
         alone[:, stain] = np.maximum(wanted[:, stain] / gram[stain, stain], 0.0)

@@ -8,7 +8,6 @@ from zipfile import ZipFile
 import pytest
 
 from tests.training.datasets.openclipart_layout import deb
-from training import archives
 from training.archives import unpacked
 from training.errors import DataError
 
@@ -94,7 +93,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_package_packed_with_zstd_needs_dpkg(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = deb(folder, tmp_path / "archive.deb")
     package.write_bytes(package.read_bytes().replace(b"data.tar.xz    ", b"data.tar.zst   "))
-    monkeypatch.setattr(archives.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(DataError, match="dpkg-deb to read it, found neither"):
         unpacked(package, tmp_path / "out")
 

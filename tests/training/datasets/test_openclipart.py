@@ -7,7 +7,6 @@ import pytest
 
 from tests.training.datasets.openclipart_layout import TOPICS, openclipart
 from training.config import Config
-from training.datasets import openclipart as module
 from training.datasets._openclipart_series import Drawing, series_of
 from training.datasets.openclipart import LONG, PACKAGES, OpenClipart
 from training.errors import DataError
@@ -106,7 +105,7 @@ def stub(folder: Path, script: str) -> str:
 
 def test_the_packages_are_downloaded_with_apt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = stub(tmp_path, 'shift; for name in "$@"; do echo "$name" > "${name}_0.18_all.deb"; done')
-    monkeypatch.setattr(module.shutil, "which", lambda name: program)
+    monkeypatch.setattr("shutil.which", lambda name: program)
     found = OpenClipart.fetch(tmp_path / "files")
     assert [path.name for path in found] == [f"{name}_0.18_all.deb" for name in PACKAGES]
     monkeypatch.setattr(subprocess, "run", None)
@@ -115,9 +114,9 @@ def test_the_packages_are_downloaded_with_apt_once(tmp_path: Path, monkeypatch: 
 
 def test_apt_that_fails_or_is_absent_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = stub(tmp_path, 'echo "E: Unable to locate package" >&2; exit 100')
-    monkeypatch.setattr(module.shutil, "which", lambda name: program)
+    monkeypatch.setattr("shutil.which", lambda name: program)
     with pytest.raises(DataError, match=r"failed: E: Unable to locate package \(`apt-get update` may help\)"):
         OpenClipart.fetch(tmp_path / "files")
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(DataError, match=r"expected apt-get .* found none; to obtain it: .*packages\.debian\.org"):
         OpenClipart.fetch(tmp_path / "files")
