@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from bundle import coalitions
 from bundle.checking import build, one_line
 from bundle.errors import ManifestError
 from bundle.files import check_file, check_names, read
 from bundle.modalities import MODALITIES, Modality
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "manifest.json"
 GRAPH = "model.onnx"
 GOLDEN = "golden.npz"
@@ -28,8 +29,8 @@ LARGEST_SAMPLE = 1 << 28
 """Elements of one input of one sample."""
 STRICT = ConfigDict(extra="forbid")
 INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = ("model", "logits")
-"""Names an input must not have: the request's other field and the graph's other output."""
+RESERVED = ("model", "require_all", "abstain_below", "logits", "coalitions", "present")
+"""Names an input must not have: the request's other fields, the graph's other outputs and its other input."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,30 @@ class Calibration:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     fused: float = 1.0
+    """Of the logits where every modality is there."""
     shares: dict[str, float] = field(default_factory=dict)
+    """Of each modality's share, by its name."""
+    coalitions: dict[str, float] = field(default_factory=dict)
+    """Of the logits where only some modalities are there, by their names: `audio`, or `audio+text`."""
+
+    def of_coalitions(self, modalities: tuple[str, ...]) -> list[float]:
+        """The temperature of each coalition, in the order of `bundle.coalitions`."""
+        *partial, _ = coalitions.names(modalities)
+        return [*(self.coalitions.get(name, 1.0) for name in partial), self.fused]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What was measured on the test split with some modalities only."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    accuracy: float
+    """Share of samples whose most probable class is right, 0..1."""
+    low: float
+    high: float
+    """Ends of its 95 % interval."""
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,12 @@ class Manifest:
     """Dataset, method, configuration, seed, versions and measured metrics: facts for people, unused by serving."""
     calibration: Calibration = field(default_factory=Calibration)
     tolerance: Tolerance = field(default_factory=Tolerance)
+    expectations: dict[str, Expectation] = field(default_factory=dict)
+    """The accuracy to expect with some modalities only, by their names as in `Calibration.coalitions`, and with all."""
+    shifts: dict[str, float] = field(default_factory=dict)
+    """For each modality, the distance from the training data beyond which an input is called unusual."""
+    abstain_below: float | None = None
+    """Answers whose predicted class is less probable than this abstain, where a request does not say otherwise."""
     engines: tuple[dict[str, Any], ...] = ()
     schema_version: int = SCHEMA_VERSION
 
@@ -144,12 +174,35 @@ class Manifest:
             check_file(folder, name, expected)
 
     def _check_numbers(self) -> None:
-        unknown = sorted(set(self.calibration.shares) - set(self.modalities))
-        if unknown:
-            raise ManifestError(f"calibration: expected shares of {', '.join(self.modalities)}, found {unknown}")
-        temperatures = (self.calibration.fused, *self.calibration.shares.values())
-        if not all(0 < temperature < math.inf for temperature in temperatures):
-            raise ManifestError(f"calibration: expected temperatures over 0, found {temperatures}")
+        together = coalitions.names(self.modalities)
+        for what, found, possible in (
+            ("calibration.shares", self.calibration.shares, self.modalities),
+            ("calibration.coalitions", self.calibration.coalitions, together[:-1]),
+            ("expectations", self.expectations, together),
+            ("shifts", self.shifts, self.modalities),
+        ):
+            unknown = sorted(set(found) - set(possible))
+            if unknown:
+                raise ManifestError(
+                    f"{what}: expected names among {', '.join(filter(None, possible))}, found {unknown}"
+                )
+        calibration = self.calibration
+        for what, numbers in (
+            (
+                "calibration: expected temperatures",
+                [calibration.fused, *calibration.shares.values(), *calibration.coalitions.values()],
+            ),
+            ("shifts: expected distances", list(self.shifts.values())),
+        ):
+            if not all(0 < number < math.inf for number in numbers):
+                raise ManifestError(f"{what} over 0, found {tuple(numbers)}")
+        for name, entry in self.expectations.items():
+            if not 0 <= entry.low <= entry.accuracy <= entry.high <= 1 or entry.samples < 1:
+                raise ManifestError(
+                    f"expectations: expected an accuracy within its interval, found {entry} for {name!r}"
+                )
+        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
+            raise ManifestError(f"abstain_below: expected a probability, found {self.abstain_below}")
         for name, value in asdict(self.tolerance).items():
             if not 0 <= value < 1:
                 raise ManifestError(f"tolerance.{name}: expected a number from 0 to under 1, found {value}")
