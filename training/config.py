@@ -148,6 +148,9 @@ class Config:
     """Two or more of audio, video, image, text, pathology, genomics; not given, all that the dataset has."""
     fusion: str = "concat"
     """How the modalities' features become logits."""
+    modality_dropout: float = 0.0
+    """Probability with which each modality of a training sample is left out, so that the classifier learns to answer
+    without it; 0.3 is a good start. The best epoch is then chosen by the accuracy to expect under it."""
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int = 64
@@ -195,6 +198,8 @@ class Config:
             raise ConfigError(f"learning_rate must be a positive number, not {self.learning_rate}")
         if not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight_decay must not be negative, it is {self.weight_decay}")
+        if not 0 <= self.modality_dropout < 1:
+            raise ConfigError(f"modality_dropout must be from 0 up to, not including, 1, not {self.modality_dropout}")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"momentum must be from 0 up to, not including, 1, not {self.momentum}")
         check_modalities(self.modalities)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bundle.modalities import MODALITIES, Array
+from training.absence import left_in
 from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
@@ -20,12 +21,13 @@ class Samples(Dataset[dict[str, Array]]):
     """One split's samples, normalised; with `augmentation`, changed anew each epoch.
 
     The change depends on seed, epoch, sample and modality alone, not on batch order, the number of workers or the other
-    modalities.
+    modalities; and which modalities are left out (`dropout`), on seed, epoch and sample.
     """
 
     def __init__(
         self, prepared: Prepared, indices: NDArray[np.int64], augmentation: AugmentOptions | None, seed: int
     ) -> None:
+        self.dropout = 0.0
         self.prepared = prepared
         self.indices = indices
         self.augmentation = augmentation
@@ -38,7 +40,8 @@ class Samples(Dataset[dict[str, Array]]):
     def __getitem__(self, position: int) -> dict[str, Array]:
         index = int(self.indices[position])
         pairs = self.prepared.pairs
-        sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index]])}
+        present = left_in(len(self.prepared.modalities), self.dropout, (self.seed, self.epoch, index))
+        sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index], *present])}
         for name, modality in self.prepared.modalities.items():
             array = np.asarray(self.prepared.arrays[name][index])
             if self.augmentation is not None:
@@ -53,8 +56,10 @@ class Samples(Dataset[dict[str, Array]]):
             name: torch.from_numpy(modality.stack([sample[name] for sample in samples]))
             for name, modality in self.prepared.modalities.items()
         }
-        labels, numbers, groups = torch.from_numpy(np.stack([sample[""] for sample in samples])).T.contiguous()
-        return Batch(inputs, labels, numbers, groups)
+        labels, numbers, groups, *present = torch.from_numpy(
+            np.stack([sample[""] for sample in samples])
+        ).T.contiguous()
+        return Batch(inputs, labels, numbers, groups, torch.stack(present, dim=1).bool() if self.dropout else None)
 
 
 class Order(Sampler[int]):
@@ -79,6 +84,7 @@ def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict
     """
     indices = prepared.pairs.indices("train")
     samples = Samples(prepared, indices, config.augment, config.seed)
+    samples.dropout = config.modality_dropout
     order = Order(len(indices), config.seed)
 
     def set_epoch(epoch: int) -> None:
