@@ -21,6 +21,7 @@ class StandIns(nn.Module):
 
     def __init__(self, widths: dict[str, int]) -> None:
         super().__init__()
+        self.names = list(widths)  # a ParameterDict sorts its keys, the columns of `present` are in this order
         self.vectors = nn.ParameterDict({name: nn.Parameter(torch.zeros(width)) for name, width in widths.items()})
 
     def forward(self, features: dict[str, Tensor], present: Tensor) -> dict[str, Tensor]:
@@ -29,8 +30,8 @@ class StandIns(nn.Module):
         Nothing of an absent one is left, be it infinite or not a number. `present` is `(batch, M)` bool.
         """
         return {
-            name: torch.where(present[:, position, None], features[name], vector.to(features[name].dtype))
-            for position, (name, vector) in enumerate(self.vectors.items())
+            name: torch.where(present[:, position, None], features[name], self.vectors[name].to(features[name].dtype))
+            for position, name in enumerate(self.names)
         }
 
     @torch.no_grad()
