@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
-from training.comparison.significance import Difference
-from training.measures.resampling import RESAMPLES
+from training.comparison.significance import Difference, paired_bootstrap
+from training.measures.resampling import RESAMPLES, drawn_groups, members
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,12 @@ def mean_interval(
     values: NDArray[np.float64], groups: NDArray[np.int64] | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """The mean of `(samples,)` values, with the middle 95 % of its resamples."""
-    raise NotImplementedError
+    of = members(len(values), groups)
+    sums, sizes = np.bincount(of, weights=values), np.bincount(of).astype(np.float64)
+    drawn = drawn_groups(len(values), groups, resamples, seed)
+    found = np.concatenate([(some @ sums) / (some @ sizes) for some in drawn])
+    low, high = np.quantile(found, (0.025, 0.975))
+    return Interval(float(values.mean()), float(low), float(high))
 
 
 def accuracy_interval(
@@ -36,10 +42,15 @@ def accuracy_interval(
     """The share of `(samples,)` answers that are right, 0..1.
 
     Without groups the interval is Wilson's (1927), which needs no resampling and is no single point where every answer
-    is right. With groups it is that of resampled groups, and at least Wilson's for as many samples as there are groups
-    where all are right or all wrong.
+    is right. With groups it is that of resampled groups, but where all are right or all wrong, Wilson's for as many
+    samples as there are groups.
     """
-    raise NotImplementedError
+    share = float(right.mean())
+    if groups is not None and 0.0 < share < 1.0:
+        return mean_interval(right.astype(np.float64), groups, resamples, seed)
+    size = int(members(len(right), groups).max()) + 1
+    interval = binomtest(round(share * size), size).proportion_ci(method="wilson")
+    return Interval(share, float(interval.low), float(interval.high))
 
 
 def accuracy_difference(
@@ -50,4 +61,4 @@ def accuracy_difference(
     seed: int = 0,
 ) -> Difference:
     """The accuracy of `right` minus that of `other`, both `(samples,)` for the same samples: a paired bootstrap."""
-    raise NotImplementedError
+    return paired_bootstrap(right[None], other[None], members(len(right), groups), resamples, seed)

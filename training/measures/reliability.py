@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.measures.binning import place
+from training.measures.consistency import drawn_hits
 from training.measures.resampling import RESAMPLES
 
 
@@ -31,4 +33,13 @@ def reliability(
     seed: int = 0,
 ) -> tuple[Bin, ...]:
     """Bins by rising confidence, those without samples left out; arguments as for `calibration_error`."""
-    raise NotImplementedError
+    bins, count = place(confidences, edges), len(edges) + 1
+    samples = np.bincount(bins, minlength=count)
+    said = np.bincount(bins, weights=confidences, minlength=count)
+    true = np.bincount(bins, weights=outcomes, minlength=count)
+    bars = np.quantile(drawn_hits(confidences, bins, count, resamples, seed), (0.025, 0.975), axis=0)
+    return tuple(
+        Bin(int(size), *(float(sums[index] / size) for sums in (said, true, *bars)))
+        for index, size in enumerate(samples)
+        if size
+    )
