@@ -14,6 +14,7 @@ from training import catalog, checkpoint, fitting, scoring
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
+from training.imbalance import class_weights
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, decode_all, digest_of
@@ -32,7 +33,7 @@ def prepare(config: Config) -> Prepared:
     pairs: Pairs = dataset.load(config).only(config.modalities)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
-    build_parts(config, modalities, len(pairs.labels))
+    build_parts(config, modalities, len(pairs.labels), class_weights(config.class_weights, pairs))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
     arrays = decode_all(pairs, modalities, cache)
     training = pairs.indices("train")
