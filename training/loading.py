@@ -1,17 +1,18 @@
 """Batches from decoded samples: augmented for training, plain for evaluation, reproducible in both."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from bundle.modalities import MODALITIES, Array
 from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
 from training.preparation import Prepared
+from training.sampling import Order
 
 STREAMS = {name: number for number, name in enumerate(MODALITIES)}
 
@@ -20,7 +21,7 @@ class Samples(Dataset[dict[str, Array]]):
     """One split's samples, normalised; with `augmentation`, changed anew each epoch.
 
     The change depends on seed, epoch, sample and modality alone, not on batch order, the number of workers or the other
-    modalities.
+    modalities; and, of a sample that an epoch has again (see `Order`), on how often it had it before.
     """
 
     def __init__(
@@ -35,14 +36,16 @@ class Samples(Dataset[dict[str, Array]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> dict[str, Array]:
+    def __getitem__(self, number: int) -> dict[str, Array]:
+        before, position = divmod(number, len(self.indices))
         index = int(self.indices[position])
+        again = (before,) if before else ()
         pairs = self.prepared.pairs
         sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index]])}
         for name, modality in self.prepared.modalities.items():
             array = np.asarray(self.prepared.arrays[name][index])
             if self.augmentation is not None:
-                generator = np.random.default_rng((self.seed, self.epoch, index, STREAMS[name]))
+                generator = np.random.default_rng((self.seed, self.epoch, index, STREAMS[name], *again))
                 array = augment(name, array, self.augmentation, generator)
             sample[name] = modality.normalise(array)
         return sample
@@ -57,29 +60,15 @@ class Samples(Dataset[dict[str, Array]]):
         return Batch(inputs, labels, numbers, groups)
 
 
-class Order(Sampler[int]):
-    """A fresh permutation for each epoch, from seed and epoch alone: nothing to save, the same after a resumption."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self.count = count
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng((self.seed, self.epoch)).permutation(self.count).tolist())
-
-
 def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], Callable[[int], None]]:
-    """Shuffled, augmented batches of the training split, and a function to call with the number of each epoch.
+    """Augmented batches of the training split in the order that the configuration asks for, and a function to call with
+    the number of each epoch.
 
     A last batch of a single sample is left out: it has no batch statistics.
     """
     indices = prepared.pairs.indices("train")
     samples = Samples(prepared, indices, config.augment, config.seed)
-    order = Order(len(indices), config.seed)
+    order = Order(prepared.pairs.targets[indices], config.seed, config.sampling == "balanced")
 
     def set_epoch(epoch: int) -> None:
         samples.epoch = order.epoch = epoch
