@@ -164,6 +164,8 @@ class Config:
     """How the learning rate falls, over the epochs."""
     warmup: int = 0
     """Epochs over which the learning rate first rises linearly."""
+    by: tuple[str, ...] = ()
+    """Columns of the table, such as site, by whose values the validation and test split are measured at the end."""
     keep: Literal["best", "last"] = "best"
     """Which epoch's weights are kept: the best on the validation split, or the last."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -208,6 +210,8 @@ class Config:
                 f"class_weights {self.class_weights} and sampling {self.sampling} would correct one imbalance twice; "
                 "choose one of them"
             )
+        if len(set(self.by)) != len(self.by):
+            raise ConfigError(f"by: expected different columns, got {', '.join(self.by)}")
         check_modalities(self.modalities)
 
     def of(self, modality: str) -> Any:

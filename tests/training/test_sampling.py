@@ -134,8 +134,8 @@ def test_a_repeated_sample_is_changed_anew_and_its_first_time_as_ever(
 def test_a_balanced_training_killed_within_an_epoch_goes_on_exactly(
     method: str, uneven: Path, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ("--method", method, "--modalities", "image", "text", "--epochs", "3", "--sampling", "balanced")
-    options += ("--method.memory", "16") if method != "pmr" else ()
+    memory = ("--method.memory", "16") if method != "pmr" else ()
+    options = ("--method", method, "--modalities", "image", "text", "--epochs", "3", "--sampling", "balanced", *memory)
     assert fit(uneven, *options, out=tmp_path / "whole") == 0
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(2 + 1, torch.optim.AdamW.step, before=False))
@@ -155,7 +155,7 @@ def test_a_sample_that_comes_twice_is_no_negative_of_itself() -> None:
     memory = Memory(16, 2, list(TWO))
     memory.push({name: torch.randn(6, 2) for name in TWO}, batch.labels, batch.samples, batch.groups)
     for negatives in ("same_context", "any"):
-        allowed = memory.candidates(batch.labels, batch.samples, batch.groups, negatives)  # type: ignore[arg-type]
+        allowed = memory.candidates(batch.labels, batch.samples, batch.groups, negatives)
         for row, sample in enumerate(batch.samples.tolist()):
             chosen = memory.samples[allowed[row]].tolist()
             assert chosen and sample not in chosen
