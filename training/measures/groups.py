@@ -87,7 +87,7 @@ def subset(scores: Scores, rows: NDArray[np.int64]) -> Scores:
 def _rows(kept: Any, rows: NDArray[np.int64]) -> Any:
     if isinstance(kept, dict):
         return {name: _rows(each, rows) for name, each in kept.items()}
-    return kept[rows] if isinstance(kept, np.ndarray) else kept
+    return kept[rows] if isinstance(kept, np.ndarray) and len(kept) else kept
 
 
 def _key(value: str) -> tuple[bool, float, str]:
