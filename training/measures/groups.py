@@ -80,14 +80,14 @@ def measure(scores: Scores, column: str, split: str, values: Sequence[str]) -> G
 
 
 def subset(scores: Scores, rows: NDArray[np.int64]) -> Scores:
-    """The scores of some samples, whatever is kept of each."""
+    """The scores of some samples, whatever is kept of each; what was not measured stays empty."""
     return replace(scores, **{field.name: _rows(getattr(scores, field.name), rows) for field in fields(scores)})
 
 
 def _rows(kept: Any, rows: NDArray[np.int64]) -> Any:
     if isinstance(kept, dict):
         return {name: _rows(each, rows) for name, each in kept.items()}
-    return kept[rows] if isinstance(kept, np.ndarray) else kept
+    return kept[rows] if isinstance(kept, np.ndarray) and len(kept) else kept
 
 
 def _key(value: str) -> tuple[bool, float, str]:
