@@ -79,7 +79,8 @@ def test_numbers_come_in_their_order_before_texts() -> None:
 
 
 def test_a_subset_has_the_same_samples_in_everything_that_is_kept_of_them() -> None:
-    coalitions, distances = np.random.default_rng(1).random((9, 4, 3)), {"image": np.arange(9.0)}
+    coalitions = np.random.default_rng(1).random((9, 4, 3), dtype=np.float32)
+    distances = {"image": np.arange(9, dtype=np.float32)}
     scores = replace(random_scores(9), coalitions=coalitions, shifts=distances)
     part = subset(scores, np.array([7, 2]))
     assert np.array_equal(part.coalitions, coalitions[[7, 2]]) and part.shifts["image"].tolist() == [7.0, 2.0]
