@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from bundle.checking import build, one_line
+from bundle import coalitions
+from bundle.checking import build, parse
 from bundle.errors import ManifestError
 from bundle.files import check_file, check_names, read
 from bundle.modalities import MODALITIES, Modality
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "manifest.json"
 GRAPH = "model.onnx"
 GOLDEN = "golden.npz"
@@ -26,10 +26,12 @@ LARGEST = 1 << 26
 """Bytes of manifest.json: a hundred times those of twenty thousand named columns."""
 LARGEST_SAMPLE = 1 << 28
 """Elements of one input of one sample."""
+EXTREME = 1e9
+"""Largest temperature or distance, and one over the smallest: no quotient by one overflows."""
 STRICT = ConfigDict(extra="forbid")
 INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = ("model", "logits")
-"""Names an input must not have: the request's other field and the graph's other output."""
+RESERVED = ("model", "require_all", "abstain_below", "logits", "coalitions", "present")
+"""Names an input must not have: the request's other fields, the graph's other outputs and its other input."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,30 @@ class Calibration:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     fused: float = 1.0
+    """Of the logits where every modality is there."""
     shares: dict[str, float] = field(default_factory=dict)
+    """Of each modality's share, by its name."""
+    coalitions: dict[str, float] = field(default_factory=dict)
+    """Of the logits where only some modalities are there, by their names: `audio`, or `audio+text`."""
+
+    def of_coalitions(self, modalities: tuple[str, ...]) -> list[float]:
+        """The temperature of each coalition, in the order of `bundle.coalitions`."""
+        *partial, _ = coalitions.names(modalities)
+        return [*(self.coalitions.get(name, 1.0) for name in partial), self.fused]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What was measured on the test split with some modalities only."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    accuracy: float
+    """Share of samples whose most probable class is right, 0..1."""
+    low: float
+    high: float
+    """Ends of its 95 % interval."""
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +112,12 @@ class Manifest:
     """Dataset, method, configuration, seed, versions and measured metrics: facts for people, unused by serving."""
     calibration: Calibration = field(default_factory=Calibration)
     tolerance: Tolerance = field(default_factory=Tolerance)
+    expectations: dict[str, Expectation] = field(default_factory=dict)
+    """The accuracy to expect with some modalities only, by their names as in `Calibration.coalitions`, and with all."""
+    shifts: dict[str, float] = field(default_factory=dict)
+    """For each modality, the distance from the training data beyond which an input is called unusual."""
+    abstain_below: float | None = None
+    """Answers whose predicted class is less probable than this abstain, where a request does not say otherwise."""
     engines: tuple[dict[str, Any], ...] = ()
     schema_version: int = SCHEMA_VERSION
 
@@ -107,12 +138,9 @@ class Manifest:
             ManifestError: the folder must not be used; the message says why.
         """
         path = folder / FILE
-        try:
-            content = json.loads(_text(folder), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise ManifestError(f"{path}: expected JSON, found what cannot be read ({one_line(error)})") from None
-        if not isinstance(content, Mapping):
-            raise ManifestError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        if not os.path.lexists(path) and (folder.is_dir() or not folder.exists()):
+            raise ManifestError(f"{folder} is not a bundle: expected {FILE} in it, found none")
+        content = parse(read(folder, FILE, LARGEST), str(path))
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise ManifestError(f"{path}: expected schema version {SCHEMA_VERSION}, found {version!r}")
@@ -127,6 +155,8 @@ class Manifest:
             raise ManifestError(f"expected two or more distinct labels, found {list(self.labels)}")
         if not self.inputs or len(set(self.modalities)) != len(self.inputs):
             raise ManifestError(f"expected distinct inputs, found {list(self.modalities)}")
+        if len(self.inputs) > coalitions.MOST:
+            raise ManifestError(f"expected at most {coalitions.MOST} inputs, found {len(self.inputs):,}")
         for entry in self.inputs:
             if INPUT_NAME.fullmatch(entry.name) is None or entry.name in RESERVED:
                 raise ManifestError(
@@ -144,12 +174,35 @@ class Manifest:
             check_file(folder, name, expected)
 
     def _check_numbers(self) -> None:
-        unknown = sorted(set(self.calibration.shares) - set(self.modalities))
-        if unknown:
-            raise ManifestError(f"calibration: expected shares of {', '.join(self.modalities)}, found {unknown}")
-        temperatures = (self.calibration.fused, *self.calibration.shares.values())
-        if not all(0 < temperature < math.inf for temperature in temperatures):
-            raise ManifestError(f"calibration: expected temperatures over 0, found {temperatures}")
+        together = coalitions.names(self.modalities)
+        for what, found, possible in (
+            ("calibration.shares", self.calibration.shares, self.modalities),
+            ("calibration.coalitions", self.calibration.coalitions, together[:-1]),
+            ("expectations", self.expectations, together),
+            ("shifts", self.shifts, self.modalities),
+        ):
+            unknown = sorted(set(found) - set(possible))
+            if unknown:
+                raise ManifestError(
+                    f"{what}: expected names among {', '.join(filter(None, possible))}, found {unknown}"
+                )
+        calibration = self.calibration
+        for what, numbers in (
+            (
+                "calibration: expected temperatures",
+                [calibration.fused, *calibration.shares.values(), *calibration.coalitions.values()],
+            ),
+            ("shifts: expected distances", list(self.shifts.values())),
+        ):
+            if not all(1 / EXTREME <= number <= EXTREME for number in numbers):
+                raise ManifestError(f"{what} from {1 / EXTREME:g} to {EXTREME:g}, found {tuple(numbers)}")
+        for name, entry in self.expectations.items():
+            if not 0 <= entry.low <= entry.accuracy <= entry.high <= 1 or entry.samples < 1:
+                raise ManifestError(
+                    f"expectations: expected an accuracy within its interval, found {entry} for {name!r}"
+                )
+        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
+            raise ManifestError(f"abstain_below: expected a probability, found {self.abstain_below}")
         for name, value in asdict(self.tolerance).items():
             if not 0 <= value < 1:
                 raise ManifestError(f"tolerance.{name}: expected a number from 0 to under 1, found {value}")
@@ -184,13 +237,3 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(folder: Path) -> str:
-    if not os.path.lexists(folder / FILE) and (folder.is_dir() or not folder.exists()):
-        raise ManifestError(f"{folder} is not a bundle: expected {FILE} in it, found none")
-    return read(folder, FILE, LARGEST).decode("utf-8")
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

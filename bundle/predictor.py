@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bundle.answer import LOGITS, SHARE, Prediction, answers
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT, Prediction, answers
 from bundle.checking import one_line
 from bundle.errors import InvalidInput, ManifestError
 from bundle.files import read
@@ -14,9 +17,9 @@ from bundle.runtime import onnxruntime
 from bundle.work import Work
 
 Arrays = dict[str, Array]
-"""One sample ready for the graph, by input name."""
+"""One sample ready for the graph, by input name; a modality that it lacks has no entry."""
 
-ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64"}
+ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
 class Predictor:
@@ -61,33 +64,37 @@ class Predictor:
         return str(self._session.get_providers()[0])
 
     def _check_graph(self) -> None:
-        stated = {entry.name: entry.dtype for entry in self.manifest.inputs}
+        names = self.manifest.modalities
+        stated = {**{entry.name: entry.dtype for entry in self.manifest.inputs}, PRESENT: "bool"}
         nodes = {node.name: node for node in self._session.get_inputs()}
         found = {name: ORT_TYPES.get(node.type, node.type) for name, node in nodes.items()}
         if stated != found:
             raise ManifestError(f"{GRAPH}: expected inputs {stated}, found {found}")
-        for entry in self.manifest.inputs:
-            if not _fits(nodes[entry.name].shape, (None, *entry.shape)):
+        shapes = {**{entry.name: entry.shape for entry in self.manifest.inputs}, PRESENT: (len(names),)}
+        for name, sizes in shapes.items():
+            if not _fits(nodes[name].shape, (None, *sizes)):
                 raise ManifestError(
-                    f"{GRAPH}: expected input {entry.name!r} of shape {('batch', *entry.shape)} with a free "
-                    f"batch axis, found {tuple(nodes[entry.name].shape)}"
+                    f"{GRAPH}: expected input {name!r} of shape {('batch', *sizes)} with a free "
+                    f"batch axis, found {tuple(nodes[name].shape)}"
                 )
+        classes = len(self.manifest.labels)
+        expected: dict[str, tuple[int, ...]] = {LOGITS: (classes,), COALITIONS: (1 << len(names), classes)}
+        expected |= {SHARE + name: (classes,) for name in names} | {SHIFT + name: () for name in names}
         outputs = {node.name: node.shape for node in self._session.get_outputs()}
-        expected = {LOGITS, *(SHARE + name for name in stated)}
-        if set(outputs) != expected:
+        if set(outputs) != set(expected):
             raise ManifestError(f"{GRAPH}: expected outputs {sorted(expected)}, found {sorted(outputs)}")
         for name, shape in outputs.items():
-            if len(shape) != 2 or shape[-1] != len(self.manifest.labels):
+            if tuple(shape[1:]) != expected[name] or not shape:
                 raise ManifestError(
-                    f"{GRAPH}: expected output {name!r} of shape ('batch', {len(self.manifest.labels)}), one column "
-                    f"for each label, found {tuple(shape)}"
+                    f"{GRAPH}: expected output {name!r} of shape {('batch', *expected[name])}, {classes} being the "
+                    f"labels, found {tuple(shape)}"
                 )
 
     def prepare(self, sample: Mapping[str, Payload], work: Work | None = None) -> Arrays:
-        """Decode and normalise one sample: a payload for every input; `work` sets the limits and may end it early.
+        """Decode and normalise one sample: payloads of one or more inputs; `work` sets the limits and may end it early.
 
         Raises:
-            InvalidInput: a missing or unknown input, or a payload that cannot be used; names the field.
+            InvalidInput: no or an unknown input, or a payload that cannot be used; names the field.
             WorkCancelled: the work was cancelled.
         """
         if work is not None:
@@ -97,16 +104,16 @@ class Predictor:
         for name in sample:
             if name not in self.modalities:
                 raise InvalidInput(f"only {', '.join(self.modalities)}", "an unknown input", field=name)
-        return {name: self.prepare_one(name, sample.get(name)) for name in self.modalities}
+        if not sample:
+            raise InvalidInput(f"one or more of {', '.join(self.modalities)}", "nothing")
+        return {name: self.prepare_one(name, sample[name]) for name in self.modalities if name in sample}
 
-    def prepare_one(self, name: str, payload: Payload | None) -> Array:
+    def prepare_one(self, name: str, payload: Payload) -> Array:
         """Decode and normalise the payload of one input of the bundle.
 
         Raises:
-            InvalidInput: no payload, or one that cannot be used; names the field.
+            InvalidInput: one that cannot be used; names the field.
         """
-        if payload is None:
-            raise InvalidInput(f"all of {', '.join(self.modalities)}", "nothing", field=name)
         modality = self.modalities[name]
         try:
             return modality.normalise(modality.decode(payload))
@@ -115,12 +122,16 @@ class Predictor:
             raise error.at(name) from None
 
     def run(self, batch: Sequence[Arrays], work: Work | None = None) -> Arrays:
-        """Outputs of the graph by name, each `(batch, classes)`, for prepared samples.
+        """Outputs of the graph by name, for prepared samples: see `bundle.answer`.
 
         Raises:
             WorkCancelled: the work was cancelled; the graph ends after the node that it is at.
         """
-        feed = {name: modality.stack([arrays[name] for arrays in batch]) for name, modality in self.modalities.items()}
+        feed = {
+            name: modality.stack([arrays[name] if name in arrays else modality.blank() for arrays in batch])
+            for name, modality in self.modalities.items()
+        }
+        feed[PRESENT] = self.present(batch)
         if work is None:
             return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
         options = onnxruntime.RunOptions()
@@ -132,6 +143,10 @@ class Predictor:
                 raise
         return dict(zip(self._outputs, values, strict=True))
 
+    def present(self, batch: Sequence[Arrays]) -> NDArray[np.bool_]:
+        """`(batch, M)`: which modalities each prepared sample has."""
+        return np.array([[name in arrays for name in self.modalities] for arrays in batch], np.bool_)
+
     def infer(self, batch: Sequence[Arrays], work: Work | None = None) -> list[Prediction]:
         """Answers for prepared samples, in order; `work`, which is that of the whole batch, may end it early.
 
@@ -141,8 +156,7 @@ class Predictor:
         """
         if not batch:
             return []
-        outputs = self.run(batch, work)
-        return answers(self.manifest.name, self.manifest.labels, outputs, self.manifest.calibration)
+        return answers(self.manifest, self.run(batch, work), self.present(batch))
 
     def predict(self, samples: Sequence[Mapping[str, Payload]]) -> list[Prediction]:
         """Answers for raw samples, in order.

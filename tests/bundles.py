@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from bundle import selfcheck
+from bundle.coalitions import membership
 from bundle.manifest import FILE, GOLDEN, GRAPH, Input, Manifest, sha256
 from bundle.modalities import MODALITIES, Audio, Genomics, Image, Modality, Pathology, Text, Video
 from bundle.predictor import Predictor
@@ -53,6 +54,7 @@ def build_bundle(
     payloads = [
         {entry: modality.example(generator) for entry, modality in chosen.items()} for _ in range(selfcheck.SAMPLES)
     ]
+    del payloads[-1][modalities[-1]]
     np.savez(folder / GOLDEN)
     _write_manifest(folder, chosen, labels, name or "-".join(modalities))
     predictor = Predictor(folder)
@@ -73,27 +75,45 @@ def _write_manifest(folder: Path, chosen: dict[str, Modality], labels: tuple[str
 
 
 def _graph(chosen: dict[str, Modality], classes: int, generator: np.random.Generator) -> onnx.ModelProto:
-    inputs, outputs, nodes, weights = [], [], [], []
-    for entry, modality in chosen.items():
+    """Shares linear in the mean of each input and 0 where it is absent; an input's shift is its mean's magnitude."""
+    inputs, shifts, nodes, weights = [], [], [], []
+    for position, (entry, modality) in enumerate(chosen.items()):
         shape = ["batch", *(f"{entry}_{axis}" if size is None else size for axis, size in enumerate(modality.shape))]
         inputs.append(helper.make_tensor_value_info(entry, ONNX_TYPES[modality.dtype], shape))
-        outputs.append(helper.make_tensor_value_info(f"share_{entry}", TensorProto.FLOAT, ["batch", classes]))
+        shifts.append(helper.make_tensor_value_info(f"shift_{entry}", TensorProto.FLOAT, ["batch"]))
         scale = 0.02 if modality.dtype == "uint8" else 1.0
-        weights.append(
-            numpy_helper.from_array(generator.normal(0, scale, (1, classes)).astype(np.float32), f"w_{entry}")
-        )
-        axes = numpy_helper.from_array(np.arange(1, len(shape)), f"axes_{entry}")
-        weights.append(axes)
+        constants = {
+            f"w_{entry}": generator.normal(0, scale, (1, classes)).astype(np.float32),
+            f"axes_{entry}": np.arange(1, len(shape)),
+            f"pick_{entry}": np.eye(len(chosen), dtype=np.float32)[:, position : position + 1],
+        }
+        weights += [numpy_helper.from_array(array, name) for name, array in constants.items()]
         nodes += [
             helper.make_node("Cast", [entry], [f"float_{entry}"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMean", [f"float_{entry}", f"axes_{entry}"], [f"mean_{entry}"], keepdims=0),
             helper.make_node("Unsqueeze", [f"mean_{entry}", "one"], [f"column_{entry}"]),
-            helper.make_node("MatMul", [f"column_{entry}", f"w_{entry}"], [f"share_{entry}"]),
+            helper.make_node("MatMul", ["given", f"pick_{entry}"], [f"given_{entry}"]),
+            helper.make_node("Mul", [f"column_{entry}", f"given_{entry}"], [f"used_{entry}"]),
+            helper.make_node("MatMul", [f"used_{entry}", f"w_{entry}"], [f"share_{entry}"]),
+            helper.make_node("Unsqueeze", [f"share_{entry}", "one"], [f"row_{entry}"]),
+            helper.make_node("Abs", [f"used_{entry}"], [f"size_{entry}"]),
+            helper.make_node("Squeeze", [f"size_{entry}", "one"], [f"shift_{entry}"]),
         ]
-    weights.append(numpy_helper.from_array(np.array([1]), "one"))
-    nodes.append(helper.make_node("Sum", [f"share_{entry}" for entry in chosen], ["logits"]))
-    outputs.insert(0, helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes]))
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
+    nodes.insert(0, helper.make_node("Cast", ["present"], ["given"], to=TensorProto.FLOAT))
+    nodes += [
+        helper.make_node("Concat", [f"row_{entry}" for entry in chosen], ["rows"], axis=1),
+        helper.make_node("MatMul", ["members", "rows"], ["coalitions"]),
+        helper.make_node("Sum", [f"share_{entry}" for entry in chosen], ["logits"]),
+    ]
+    weights += [
+        numpy_helper.from_array(np.array([1]), "one"),
+        numpy_helper.from_array(membership(len(chosen)).astype(np.float32), "members"),
+    ]
+    inputs.append(helper.make_tensor_value_info("present", TensorProto.BOOL, ["batch", len(chosen)]))
+    flat = {name: ["batch", classes] for name in ("logits", *(f"share_{entry}" for entry in chosen))}
+    flat["coalitions"] = ["batch", 1 << len(chosen), classes]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in flat.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, [*outputs, *shifts], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     return model

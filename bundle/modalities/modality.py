@@ -52,6 +52,10 @@ class Modality(ABC):
     def example(self, generator: np.random.Generator) -> bytes:
         """A generated payload (never a dataset sample) for golden checks and documentation."""
 
+    def blank(self) -> Array:
+        """What the graph gets where a sample lacks this modality: any array of the right type and shape."""
+        return np.zeros([1 if size is None else size for size in self.shape], self.dtype)
+
     def stack(self, arrays: Sequence[Array]) -> Array:
         """Join normalised samples into one batch `(batch, *shape)`."""
         return np.stack(arrays)

@@ -62,6 +62,10 @@ class Text(Modality):
         """One more than the largest token id, added tokens included: rows of an embedding table."""
         return 1 + max(self._tokenizer.get_vocab().values())
 
+    def blank(self) -> Array:
+        """One token that is no padding, so that there is something to attend to."""
+        return np.array([0 if self.pad_id else 1], np.int64)
+
     def decode(self, payload: Payload) -> Array:
         """A string, or its UTF-8 bytes, to `(tokens,)` int64 ids."""
         if isinstance(payload, bytes):
