@@ -64,7 +64,7 @@ class OpenClipart(Published):
         return replace(
             config,
             modalities=("image", "text"),
-            epochs=12,
+            epochs=8,
             learning_rate=3e-3,
             method_options=InfoBridge.Options(variant="protected"),
             image=ImageOptions(size=48, fit="pad", encoder_options=Convolutional.Options(width=96, blocks=4)),

@@ -37,8 +37,12 @@ def drawings() -> list[tuple[str, str, str, int]]:
 
 
 def openclipart(folder: Path, more: int = 0) -> Path:
-    """`png` and `svg` of the drawings; with `more`, a series of so many in tools."""
-    series = [(f"tools/pack/card_{number}", "card", "Eva", 2000 + number) for number in range(more)]
+    """`png` and `svg` of the drawings; with `more`, six series of so many in tools."""
+    series = [
+        (f"tools/pack/{pack}_{number}", f"card {pack}", "Eva", 2000 + 100 * place + number)
+        for place, pack in enumerate("uvwxyz")
+        for number in range(more)
+    ]
     for place, title, artist, number in (*drawings(), *series):
         for kind, content in (
             ("png", picture(colourful(20, 20, seed=number))),
