@@ -46,17 +46,10 @@ def coalition_members(modalities: int, device: torch.device) -> Tensor:
     return torch.from_numpy(membership(modalities).copy()).to(device)
 
 
-def left_in(modalities: int, dropout: float, key: tuple[int, int, int]) -> NDArray[np.bool_]:
+def left_in(modalities: int, dropout: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """`(M,)`: which modalities of a training sample are left in, each dropped independently with probability `dropout`.
 
     All may be dropped: what is learned from those samples is the answer without any, the classes' frequencies.
-
-    Args:
-        modalities: M.
-        dropout: 0..1.
-        key: seed, epoch and sample, on which alone the draw depends.
     """
-    if dropout == 0.0:
-        return np.ones(modalities, np.bool_)
-    found: NDArray[np.bool_] = np.random.default_rng((*key, STREAM)).random(modalities) >= dropout
+    found: NDArray[np.bool_] = generator.random(modalities) >= dropout
     return found

@@ -167,8 +167,16 @@ class Config:
     """How the learning rate falls, over the epochs."""
     warmup: int = 0
     """Epochs over which the learning rate first rises linearly."""
+    by: tuple[str, ...] = ()
+    """Columns of the table, such as site, by whose values the validation and test split are measured at the end."""
     keep: Literal["best", "last"] = "best"
     """Which epoch's weights are kept: the best on the validation split, or the last."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """How much each class counts in the loss: "none", as often as it is there; "balanced", n / (classes * n_c) for a
+    class with n_c of the n training samples, so that all count alike."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """What an epoch draws: "uniform", every training sample once; "balanced", as many samples, but equally many of
+    each class: those of small classes again and again, those of large ones in turns over the epochs."""
     seed: int = 0
     """Of initial weights, batch order, augmentation and negatives, each from its own stream."""
     workers: int = 0
@@ -202,6 +210,13 @@ class Config:
             raise ConfigError(f"modality_dropout must be from 0 up to, not including, 1, not {self.modality_dropout}")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"momentum must be from 0 up to, not including, 1, not {self.momentum}")
+        if self.class_weights != "none" and self.sampling != "uniform":
+            raise ConfigError(
+                f"class_weights {self.class_weights} and sampling {self.sampling} would correct one imbalance twice; "
+                "choose one of them"
+            )
+        if len(set(self.by)) != len(self.by):
+            raise ConfigError(f"by: expected different columns, got {', '.join(self.by)}")
         check_modalities(self.modalities)
 
     def of(self, modality: str) -> Any:

@@ -20,6 +20,7 @@ from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
 from training.gradients import gradient_norms
+from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
@@ -70,7 +71,9 @@ class Loop:
         if self.accelerator.num_processes != 1:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
         torch.manual_seed(config.seed)
-        self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
+        self.model, self.method = build_parts(
+            config, prepared.modalities, len(prepared.pairs.labels), class_weights(config.class_weights, prepared.pairs)
+        )
         # Convolutions are up to twice as fast with it, on CPU and GPU.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = self._build_optimizer()
@@ -212,8 +215,12 @@ class Loop:
         print(f"Resuming after epoch {self.progress.epoch}", file=sys.stderr)
 
 
-def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -> tuple[Classifier, Method]:
+def build_parts(
+    config: Config, modalities: dict[str, Modality], classes: int, weights: tuple[float, ...] | None = None
+) -> tuple[Classifier, Method]:
     """The classifier and the method of a configuration, with their first weights from torch's global generator.
+
+    `weights` is how much the samples of each class count in the method's loss; all alike if None.
 
     Raises:
         ConfigError: names or options that cannot be.
@@ -221,7 +228,7 @@ def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -
     model = build(config, modalities, classes)
     widths = {name: int(encoder.width) for name, encoder in model.encoders.items()}  # type: ignore[arg-type]
     additive = catalog.load("fusion", config.fusion).ADDITIVE
-    setting = Setting(widths, classes, config.seed, config.learning_rate, additive)
+    setting = Setting(widths, classes, config.seed, config.learning_rate, additive, weights)
     return model, catalog.load("methods", config.method)(setting, config.method_options)
 
 

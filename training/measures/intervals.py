@@ -1,6 +1,6 @@
 """Means, accuracies and differences of accuracies with 95 % intervals, resampled over groups where there are any."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,17 @@ def accuracy_interval(
     if groups is not None and 0.0 < share < 1.0:
         return mean_interval(right.astype(np.float64), groups, resamples, seed)
     size = int(members(len(right), groups).max()) + 1
-    interval = binomtest(round(share * size), size).proportion_ci(method="wilson")
-    return Interval(share, float(interval.low), float(interval.high))
+    return replace(wilson(round(share * size), size), value=share)
+
+
+def wilson(right: int, samples: int) -> Interval:
+    """The share of `right` among `samples`, at least 1, with the interval of Wilson (1927), without correction.
+
+    Unlike the normal interval it stays within 0..1 and has a width where all or none are right. Samples count as
+    independent: where several are of one patient or series it is too narrow.
+    """
+    interval = binomtest(right, samples).proportion_ci(method="wilson")
+    return Interval(right / samples, float(interval.low), float(interval.high))
 
 
 def accuracy_difference(
