@@ -81,10 +81,19 @@ def measure(run: Checkpoint, wanted: Wanted) -> Measured:
     }
     shifts, unshifted = _shifts(validation, modalities, wanted.shift_quantile)
     chosen = _abstention(validation, fitted.calibration, wanted.abstain_risk)
-    stated = [value for value in (wanted.abstain_below, chosen and chosen.abstain_below) if value is not None]
-    below = max(stated, default=None)
-    found = (expectations, shifts, unshifted, wanted.shift_quantile, below, chosen)
-    return Measured(validation, test, fitted.calibration, fitted.refused, *found)
+    stated = [wanted.abstain_below, None if chosen is None else chosen.abstain_below]
+    return Measured(
+        validation,
+        test,
+        fitted.calibration,
+        fitted.refused,
+        expectations,
+        shifts,
+        unshifted,
+        wanted.shift_quantile,
+        max((value for value in stated if value is not None), default=None),
+        chosen,
+    )
 
 
 def _check(run: Checkpoint, scores: dict[str, Scores]) -> None:

@@ -182,7 +182,7 @@ def test_limits_follow_from_facts(run: Checkpoint, measured: Measured, text: str
 def test_what_could_not_be_measured_is_said(few: Checkpoint) -> None:
     text = text_of(few, measure(few, Wanted()))
     assert "Not calibrated: 4 validation samples, at least 50 are needed." in text
-    assert "By class: none has the 30 test samples" in text
+    assert "By class: no class has the 30 test samples" in text
     assert "at least 99 samples for the 0.99 quantile of their distances, got 4" in text
     counts = np.bincount(measure(few, Wanted()).test.labels, minlength=3)
     listed = ", ".join(f"{label} ({count})" for label, count in zip(few.labels, counts, strict=True))
