@@ -217,12 +217,14 @@ def test_groups_are_told_where_they_were_measured(run: Checkpoint, measured: Mea
     assert "By group" not in text
     value: dict[str, Any] = {"value": "site | 1", "accuracy": 0.5, "macro_f1": 0.25, "samples": 40, "small": False}
     small = {**value, "value": "two", "samples": 3, "small": True, "interval": [0.1, 0.9]}
-    found = {"values": [{**value, "interval": [0.25, 0.75]}, small], "worst": "site | 1"}
+    found: dict[str, Any] = {"values": [{**value, "interval": [0.25, 0.75]}, small], "worst": "site | 1"}
     metrics = {**run.metrics, "groups": {"site": {"test": found, "validation": found}}}
     part = section(text_of(replace(run, metrics=metrics), measured), "By group, on test")
     assert "| site \\| 1 | 40 | 0.500 (0.250 to 0.750) | 0.250 |" in part
     assert "| two (too few to say) | 3 | 0.500 (0.100 to 0.900) | 0.250 |" in part
-    assert "Worst: site | 1." in part
+    assert "Worst: site \\| 1." in part and "may be chance" not in part
+    found["values"][0]["interval"] = [0.25, 0.999]
+    assert "\\| 1. This may be chance" in text_of(replace(run, metrics=metrics), measured)
 
 
 def test_samples_in_groups_have_wider_intervals_and_are_said_to_be(run: Checkpoint, measured: Measured) -> None:

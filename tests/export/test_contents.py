@@ -99,6 +99,10 @@ def test_the_provenance_is_complete(trained: Exported) -> None:
     assert {"python", "torch", "infobridge"} <= set(found["versions"])
     assert {"torch", "onnx", "onnxscript", "onnxruntime"} == set(found["export"]["versions"])
     assert 0 <= found["export"]["difference"] <= 1e-4
+    calibration = found["export"]["calibration"]
+    assert calibration["samples"] == found["data"]["samples"]["val"] < 50
+    assert list(calibration["errors"])[:2] == ["all modalities", "audio, its share"]
+    assert "at least 50 samples" in calibration["refused"]["all modalities"]
     assert json.loads((trained.bundle / FILE).read_text())["provenance"] == found
 
 
