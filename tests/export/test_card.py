@@ -172,11 +172,11 @@ def test_limits_follow_from_facts(run: Checkpoint, measured: Measured, text: str
     part = section(text, "Known limits")
     right = measured.test.logits.argmax(axis=1) == measured.test.labels
     assert f"200 samples: its accuracy is known to ± {accuracy_interval(right).margin:.3f}," in part
-    assert "not trained for (no modality dropout)" in part
+    assert "Trained without modality dropout" in part
     assert "fewer than 30 test samples" not in part and "Not every probability is calibrated" not in part
     dropout = replace(run, config=replace(run.config, modality_dropout=0.3))
     other = text_of(dropout, measured)
-    assert "no modality dropout" not in other and "left out with probability 0.3" in other
+    assert "without modality dropout" not in other and "left out with probability 0.3" in other
 
 
 def test_what_could_not_be_measured_is_said(few: Checkpoint) -> None:
