@@ -35,7 +35,7 @@ def notes(answer: Answer) -> list[str]:
         found.append(f"abstains: {best.probability:.3f} for {best.label} is less than was asked for; ask a person")
     for name in answer.unusual:
         shift = answer.modalities[name].shift
-        far = "" if shift is None else f" ({shift:.1f} times as far as what is usual)"
+        far = "" if shift is None else f" ({shift:.1f} times the usual limit)"
         found.append(f"unusual: {name} is unlike the training data{far}; do not rely on these numbers")
     if answer.disagreement:
         said = ", ".join(f"{name} {own.label}" for name, own in answer.modalities.items())

@@ -46,7 +46,7 @@ def test_predict_shows_every_class_and_every_modality(run: Any, tmp_path: Path) 
         ["text adds", "", "-0.125"],
     ]
     assert shown.splitlines()[-2:] == [
-        "unusual: image is unlike the training data (1.2 times as far as what is usual); do not rely on these numbers",
+        "unusual: image is unlike the training data (1.2 times the usual limit); do not rely on these numbers",
         "disagreement: alone they would choose differently (image star, text [red]circle)",
     ]
     assert "image-text: 7 ms" in shown

@@ -191,7 +191,7 @@ def test_closing_cancels_what_waits() -> None:
 
 def test_a_wrong_number_of_results_is_an_error() -> None:
     async def main() -> None:
-        batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: [], lambda item: 0, 8, 0.0, 8)
+        batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: [], lambda item: (), 8, 0.0, 8)
         batcher.start()
         with pytest.raises(AssertionError, match="one result for each item"):
             await batcher.submit(1)

@@ -17,7 +17,7 @@ from serving.model import ServedModel
 from serving.registry import Registry
 from serving.settings import Settings
 from tests.bundles import PAIRINGS
-from tests.serving.samples import payloads, upload
+from tests.serving.samples import Part, payloads, upload
 from tests.serving.test_api import Loaded
 from tests.serving.test_batch import ask, numbered
 from tests.serving.test_predict import assert_equals
@@ -72,12 +72,10 @@ def test_without_any_known_modality_there_is_no_answer(client: httpx.Client, bod
 
 def test_what_is_there_and_empty_is_not_missing(client: httpx.Client) -> None:
     """A file that came out empty is a fault, which must not pass for a choice."""
-    for empty in (
-        {"image": ("", b""), "text": (None, "red")},
-        {"image": upload(payloads(("image",)))["image"], "text": (None, "")},
-    ):
-        response = client.post("/v1/predict", files=empty)
-        assert_problem(response, 422, "invalid-input", field="image" if empty["image"][1] == b"" else "text")
+    picture = payloads(("image",))["image"]
+    for image, text, field in ((b"", "red", "image"), (picture, "", "text"), (picture, " ", "text")):
+        files: dict[str, Part] = {"image": ("a.png", image), "text": (None, text)}
+        assert_problem(client.post("/v1/predict", files=files), 422, "invalid-input", field=field)
 
 
 def test_a_request_may_ask_for_more_or_less_certainty_than_the_bundle(client: httpx.Client) -> None:
