@@ -45,7 +45,7 @@ def classifier(shapes: Shapes, size: int) -> Classifier:
     modalities = (Image(size), Pathology(size))
     encoders = {name: ResNet(own, ResNet.Options()) for name, own in zip(NAMES, modalities, strict=True)}
     widths = {name: encoder.width for name, encoder in encoders.items()}
-    return Classifier({**encoders}, Concat(widths, shapes.classes)).to(shapes.device).train()
+    return Classifier({**encoders}, Concat(widths, shapes.classes), shapes.classes).to(shapes.device).train()
 
 
 def _step(

@@ -27,9 +27,28 @@ def build(kind: type[Value], values: Mapping[str, Any], what: str) -> Value:
         raise ManifestError(f"{what}: expected JSON values, found others ({one_line(error)})") from None
 
 
+def parse(content: bytes, what: str) -> Mapping[str, Any]:
+    """A JSON object from UTF-8; `what` begins the message.
+
+    Raises:
+        ManifestError: not JSON, with numbers that JSON does not have, or no object; one line.
+    """
+    try:
+        found = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{what}: expected JSON, found what cannot be read ({one_line(error)})") from None
+    if not isinstance(found, Mapping):
+        raise ManifestError(f"{what}: expected a JSON object, found {type(found).__name__}")
+    return found
+
+
 def one_line(message: object) -> str:
     """The message with every run of white space, line breaks included, made one space."""
     return " ".join(str(message).split())
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _first_problem(error: ValidationError) -> str:

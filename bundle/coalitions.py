@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 JOIN = "+"
 """Between the modalities in a coalition's name: `audio+video`; the empty coalition's name is empty."""
+MOST = 8
+"""Modalities of a bundle: 256 coalitions, each of which a graph must answer."""
 
 
 @cache
@@ -33,28 +35,23 @@ def index(present: NDArray[np.bool_]) -> NDArray[np.int64]:
     return present.astype(np.int64) @ (1 << np.arange(present.shape[1], dtype=np.int64))
 
 
-@cache
-def weights(modalities: int) -> NDArray[np.float64]:
-    """`(M, 2^M)`: the Shapley value of each modality is this matrix times the coalitions' values.
-
-    φ_i = Σ over S without i of |S|! (M - |S| - 1)! / M! (v(S and i) - v(S)): Shapley (1953).
-    """
-    found = np.zeros((modalities, 1 << modalities))
-    for player in range(modalities):
-        for coalition in range(1 << modalities):
-            if not coalition >> player & 1:
-                size = coalition.bit_count()
-                weight = factorial(size) * factorial(modalities - size - 1) / factorial(modalities)
-                found[player, coalition | 1 << player] += weight
-                found[player, coalition] -= weight
-    return found
-
-
 def shapley(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Coalitions' values `(batch, 2^M)` to Shapley values `(batch, M)`, which sum to the last value minus the first.
 
-    Where coalition k is worth what those of its modalities are that a sample has, the others get exactly 0.
+    φ_i = Σ over S without i of |S|! (M - |S| - 1)! / M! (v(S and i) - v(S)): Shapley (1953). A modality that changes
+    nothing gets exactly 0: so do those that a sample lacks, where coalition k is worth what its present ones are.
     """
-    count = values.shape[1].bit_length() - 1
-    found: NDArray[np.float64] = values @ weights(count).T
+    without, joined, weights = _arrivals(values.shape[1].bit_length() - 1)
+    found: NDArray[np.float64] = ((values[:, joined] - values[:, without]) * weights).sum(axis=2)
     return found
+
+
+@cache
+def _arrivals(modalities: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """For each modality, `(M, 2^(M-1))`: the coalitions without it, the same with it, and how much that step counts."""
+    every = np.arange(1 << modalities)
+    bits = 1 << np.arange(modalities)
+    without = np.stack([every[(every & bit) == 0] for bit in bits])
+    orders = factorial(modalities)
+    by_size = np.array([factorial(size) * factorial(modalities - size - 1) / orders for size in range(modalities)])
+    return without, without | bits[:, None], by_size[np.bitwise_count(without)]

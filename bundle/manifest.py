@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bundle import coalitions
-from bundle.checking import build, one_line
+from bundle.checking import build, parse
 from bundle.errors import ManifestError
 from bundle.files import check_file, check_names, read
 from bundle.modalities import MODALITIES, Modality
@@ -27,6 +26,8 @@ LARGEST = 1 << 26
 """Bytes of manifest.json: a hundred times those of twenty thousand named columns."""
 LARGEST_SAMPLE = 1 << 28
 """Elements of one input of one sample."""
+EXTREME = 1e9
+"""Largest temperature or distance, and one over the smallest: no quotient by one overflows."""
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("model", "require_all", "abstain_below", "logits", "coalitions", "present")
@@ -139,12 +140,9 @@ class Manifest:
             ManifestError: the folder must not be used; the message says why.
         """
         path = folder / FILE
-        try:
-            content = json.loads(_text(folder), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise ManifestError(f"{path}: expected JSON, found what cannot be read ({one_line(error)})") from None
-        if not isinstance(content, Mapping):
-            raise ManifestError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        if not os.path.lexists(path) and (folder.is_dir() or not folder.exists()):
+            raise ManifestError(f"{folder} is not a bundle: expected {FILE} in it, found none")
+        content = parse(read(folder, FILE, LARGEST), str(path))
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise ManifestError(f"{path}: expected schema version {SCHEMA_VERSION}, found {version!r}")
@@ -159,6 +157,8 @@ class Manifest:
             raise ManifestError(f"expected two or more distinct labels, found {list(self.labels)}")
         if not self.inputs or len(set(self.modalities)) != len(self.inputs):
             raise ManifestError(f"expected distinct inputs, found {list(self.modalities)}")
+        if len(self.inputs) > coalitions.MOST:
+            raise ManifestError(f"expected at most {coalitions.MOST} inputs, found {len(self.inputs):,}")
         for entry in self.inputs:
             if INPUT_NAME.fullmatch(entry.name) is None or entry.name in RESERVED:
                 raise ManifestError(
@@ -196,8 +196,8 @@ class Manifest:
             ),
             ("shifts: expected distances", list(self.shifts.values())),
         ):
-            if not all(0 < number < math.inf for number in numbers):
-                raise ManifestError(f"{what} over 0, found {tuple(numbers)}")
+            if not all(1 / EXTREME <= number <= EXTREME for number in numbers):
+                raise ManifestError(f"{what} from {1 / EXTREME:g} to {EXTREME:g}, found {tuple(numbers)}")
         for name, entry in self.expectations.items():
             if not 0 <= entry.low <= entry.accuracy <= entry.high <= 1 or entry.samples < 1:
                 raise ManifestError(
@@ -239,13 +239,3 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(folder: Path) -> str:
-    if not os.path.lexists(folder / FILE) and (folder.is_dir() or not folder.exists()):
-        raise ManifestError(f"{folder} is not a bundle: expected {FILE} in it, found none")
-    return read(folder, FILE, LARGEST).decode("utf-8")
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

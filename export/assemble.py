@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 import torch
 
+from bundle.coalitions import membership
 from bundle.manifest import FILE, GOLDEN, GRAPH, Input, Manifest, Tolerance, sha256
 from bundle.predictor import Predictor
 from bundle.selfcheck import SAMPLES, selfcheck, write_golden
-from export import parity
+from export import parity, promises
 from export.card import card
 from export.errors import ExportError
-from export.feeds import BATCHES, prepare, random_feed, stack
+from export.feeds import BATCHES, masked, prepare, random_feed, stack
 from export.graph import Graph, declare
 from export.provenance import provenance
 from export.to_onnx import to_onnx
@@ -66,6 +67,7 @@ def _write(run: Checkpoint, folder: Path, name: str) -> float:
     payloads = [
         {entry: modality.example(generator) for entry, modality in run.modalities.items()} for _ in range(SAMPLES)
     ]
+    del payloads[-1][list(run.modalities)[-1]]
     samples = [prepare(run.modalities, payload) for payload in payloads]
     golden = stack(run.modalities, samples)
     declaration = declare(run.modalities, len(run.labels))
@@ -75,10 +77,13 @@ def _write(run: Checkpoint, folder: Path, name: str) -> float:
     parity.prove_axes(model, declaration)
     onnx.save(model, folder / GRAPH)
     session = parity.load(folder / GRAPH)
-    feeds = [golden, *(random_feed(run.modalities, batch, generator) for batch in BATCHES)]
+    random = [random_feed(run.modalities, batch, generator) for batch in BATCHES]
+    feeds = [golden, *random, *(masked(random[-1], members) for members in membership(len(run.modalities)))]
     difference = parity.prove_values(session, graph, feeds, list(declaration.outputs))
-    parity.prove_shares(session, feeds)
-    parity.prove_alone(session, golden, [stack(run.modalities, [sample]) for sample in samples])
+    promises.prove_shares(session, feeds)
+    promises.prove_coalitions(session, [golden, random[-1]], tuple(run.modalities))
+    promises.prove_absence(session, run.modalities, [golden, random[-1]])
+    promises.prove_alone(session, golden, [stack(run.modalities, [sample]) for sample in samples])
     write_golden(samples, payloads, parity.run(session, golden), folder / GOLDEN)
     for modality in run.modalities.values():
         for file, content in modality.files().items():

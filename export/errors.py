@@ -4,7 +4,8 @@ ExportError
 ├── OutputMismatch     the graph's inputs or outputs are not those declared
 ├── AxisMismatch       an axis is dynamic or fixed against the declaration
 ├── ShapeMismatch      outputs of another shape than torch's, or none for a batch that torch takes
-└── ValueMismatch      probabilities further from torch's than the tolerance, or values that contradict one another
+├── ValueMismatch      values further from torch's than the tolerance, or that contradict one another
+└── NotCalibrated      what was asked for cannot be learned from the run's validation samples
 """
 
 
@@ -25,7 +26,11 @@ class ShapeMismatch(ExportError):
 
 
 class ValueMismatch(ExportError):
-    """An output's values differ from torch's, from the sum of the shares, or with who else is in the batch."""
+    """An output's values differ from torch's, from one another, or with what must not change them."""
+
+
+class NotCalibrated(ExportError):
+    """The run's samples do not tell what was asked for: a temperature, a threshold of distance or of abstention."""
 
 
 def first_line(error: BaseException) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bundle.answer import LOGITS, SHARE
+from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT
 from bundle.modalities import Modality, Text
-from training.batch import Output
+from training.batch import Examined
 from training.model import Classifier
 
 
@@ -34,11 +34,21 @@ class Declaration:
 
 
 def declare(modalities: Mapping[str, Modality], classes: int) -> Declaration:
-    """Inputs named by modality; outputs `logits` and `share_<modality>`, each `(batch, classes)`."""
-    inputs = {name: _shape(name, modality) for name, modality in modalities.items()}
-    dtypes = {name: modality.dtype for name, modality in modalities.items()}
-    outputs = [LOGITS, *(SHARE + name for name in modalities)]
-    return Declaration(inputs, dtypes, dict.fromkeys(outputs, (BATCH, classes)))
+    """Inputs named by modality, then `present` `(batch, M)`; outputs as `bundle.answer` reads them.
+
+    They are `logits` and `share_<modality>`, each `(batch, classes)`, `coalitions` `(batch, 2^M, classes)` and
+    `shift_<modality>` `(batch,)`.
+    """
+    inputs = {
+        **{name: _shape(name, modality) for name, modality in modalities.items()},
+        PRESENT: (BATCH, len(modalities)),
+    }
+    dtypes = {**{name: modality.dtype for name, modality in modalities.items()}, PRESENT: "bool"}
+    outputs: dict[str, Shape] = {LOGITS: (BATCH, classes)}
+    outputs |= {SHARE + name: (BATCH, classes) for name in modalities}
+    outputs[COALITIONS] = (BATCH, 1 << len(modalities), classes)
+    outputs |= {SHIFT + name: (BATCH,) for name in modalities}
+    return Declaration(inputs, dtypes, outputs)
 
 
 def _shape(name: str, modality: Modality) -> Shape:
@@ -57,8 +67,12 @@ class Graph(nn.Module):
         super().__init__()
         self.model = model
         self.names = list(declaration.inputs)
+        """Of all inputs, `present` the last of them."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Tensors in the declared order, to logits and shares in the declared order."""
-        out: Output = self.model(dict(zip(self.names, inputs, strict=True)))
-        return (out.logits, *(out.shares[name] for name in self.names))
+        """Tensors in the declared order, to the outputs in the declared order."""
+        *names, _ = self.names
+        *values, present = inputs
+        found: Examined = self.model.examine(dict(zip(names, values, strict=True)), present)
+        shares, shifts = (tuple(part[name] for name in names) for part in (found.out.shares, found.shifts))
+        return (found.out.logits, *shares, found.coalitions, *shifts)

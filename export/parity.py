@@ -8,17 +8,17 @@ import onnx
 import torch
 from onnx import TensorProto
 
-from bundle.answer import LOGITS, SHARE, softmax
+from bundle.answer import SHIFT, softmax
 from bundle.modalities import Array
 from bundle.runtime import onnxruntime
 from export.errors import AxisMismatch, ExportError, OutputMismatch, ShapeMismatch, ValueMismatch, first_line
+from export.feeds import Feed
 from export.graph import Axis, Declaration, Graph, Shape
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability: between torch and the graph, and between a sample alone and among others."""
-TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
-Feed = dict[str, Array]
-"""A batch of inputs by name."""
+"""Largest difference of a probability, between torch and the graph or between two answers that must be the same; of a
+distance from the training data, as a share of one more than itself."""
+TYPES = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.BOOL: "bool"}
 
 
 def prove_names(model: onnx.ModelProto, declaration: Declaration) -> None:
@@ -80,7 +80,7 @@ def run(session: Any, feed: Feed) -> dict[str, Array]:
 
 
 def prove_values(session: Any, graph: Graph, feeds: list[Feed], names: list[str]) -> float:
-    """ONNX Runtime and torch give the same probabilities; returns the largest difference found.
+    """ONNX Runtime and torch give the same probabilities and distances; returns the largest difference found.
 
     Args:
         session: of the graph.
@@ -100,48 +100,24 @@ def prove_values(session: Any, graph: Graph, feeds: list[Feed], names: list[str]
         for name, other in zip(names, expected, strict=True):
             if found[name].shape != other.shape:
                 raise ShapeMismatch(f"{name}: torch gives {other.shape}, the graph {found[name].shape}")
-            worst[name] = max(worst[name], difference(found[name], other))
+            worst[name] = max(worst[name], difference(name, found[name], other))
     if max(worst.values()) > TOLERANCE:
         listed = ", ".join(f"{name} {value:.2g}" for name, value in worst.items())
-        raise ValueMismatch(f"probabilities differ from torch's by more than {TOLERANCE}: {listed}")
+        raise ValueMismatch(f"outputs differ from torch's by more than {TOLERANCE}: {listed}")
     return max(worst.values())
 
 
-def prove_shares(session: Any, feeds: list[Feed]) -> None:
-    """The shares add up to the logits.
-
-    Raises:
-        ValueMismatch: they do not.
-    """
-    for feed in feeds:
-        found = run(session, feed)
-        total = np.sum([values for name, values in found.items() if name.startswith(SHARE)], axis=0)
-        scale = 1.0 + float(np.abs(found[LOGITS]).max())
-        worst = float(np.abs(total - found[LOGITS]).max()) / scale
-        if not worst <= TOLERANCE:
-            raise ValueMismatch(f"the shares do not add up to the logits: they miss them by {worst:.2g}")
-
-
-def prove_alone(session: Any, together: Feed, alone: list[Feed]) -> None:
-    """No sample's answer depends on who else is in the batch, nor on the padding they cause.
+def difference(name: str, one: Array, other: Array) -> float:
+    """How far two arrays of an output are apart, infinite where one is not a number.
 
     Args:
-        session: of the graph.
-        together: a batch.
-        alone: each of its samples as a batch of one, without padding.
-
-    Raises:
-        ValueMismatch: one does.
+        name: of the output.
+        one: its values.
+        other: values of the same shape; for distances, those that the difference is a share of.
     """
-    batch = run(session, together)
-    for index, feed in enumerate(alone):
-        for name, values in run(session, feed).items():
-            found = difference(values, batch[name][index : index + 1])
-            if found > TOLERANCE:
-                raise ValueMismatch(f"{name} of sample {index} differs by {found:.2g} alone and in a batch")
-
-
-def difference(one: Array, other: Array) -> float:
-    """Largest difference of a probability between two arrays of logits; infinite where one is not a number."""
-    found = float(np.abs(softmax(one) - softmax(other)).max())
-    return found if np.isfinite(found) else float("inf")
+    if name.startswith(SHIFT):
+        found = np.abs(one.astype(np.float64) - other) / (1.0 + np.abs(other))
+    else:
+        found = np.abs(softmax(one) - softmax(other))
+    worst = float(found.max(initial=0.0))
+    return worst if np.isfinite(worst) else float("inf")

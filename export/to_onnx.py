@@ -39,7 +39,8 @@ def to_onnx(graph: Graph, declaration: Declaration, examples: tuple[Tensor, ...]
         }
         for shape in declaration.inputs.values()
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for name in ("torch.onnx", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns of its own internals

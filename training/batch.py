@@ -17,12 +17,15 @@ class Batch:
     """`(batch,)` a number for each sample of the dataset."""
     groups: Tensor
     """`(batch,)` samples of one group are near-duplicates and never negatives of each other."""
+    present: Tensor | None = None
+    """`(batch, M)` bool: which modalities the classifier may use; None for all."""
 
     def to(self, device: object) -> "Batch":
         """The same batch on another device."""
         inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}  # type: ignore[call-overload]
-        moved = (tensor.to(device) for tensor in (self.labels, self.samples, self.groups))  # type: ignore[call-overload]
-        return Batch(inputs, *moved)
+        labels, samples, groups = (tensor.to(device) for tensor in (self.labels, self.samples, self.groups))  # type: ignore[call-overload]
+        present = self.present.to(device) if self.present is not None else None  # type: ignore[call-overload]
+        return Batch(inputs, labels, samples, groups, present)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,19 @@ class Output:
     logits: Tensor
     """`(batch, classes)`: the sum of the shares."""
     features: dict[str, Tensor]
-    """By modality, `(batch, width)`: the encoders' representations z."""
+    """By modality, `(batch, width)`: the encoders' representations z, of absent modalities too."""
     shares: dict[str, Tensor]
     """By modality, `(batch, classes)`: its part of the logits. With the fusions `concat` and `sum` it depends on that
     modality alone and is its own prediction."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the classifier gives for a batch, and what it would have said of less."""
+
+    out: Output
+    coalitions: Tensor
+    """`(batch, 2^M, classes)`: the logits of every coalition of the modalities present, as `bundle.coalitions` orders
+    them; the last are the logits."""
+    shifts: dict[str, Tensor]
+    """By modality, `(batch,)`: how far its features lie from the training data's; 0 where it is absent."""

@@ -23,7 +23,7 @@ from training.config import Config
 from training.errors import CheckpointError, ConfigError
 from training.model import Classifier, build
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"

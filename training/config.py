@@ -148,6 +148,9 @@ class Config:
     """Two or more of audio, video, image, text, pathology, genomics; not given, all that the dataset has."""
     fusion: str = "concat"
     """How the modalities' features become logits."""
+    modality_dropout: float = 0.0
+    """Probability with which each modality of a training sample is left out, so that the classifier learns to answer
+    without it; 0.3 is a good start. The best epoch is then chosen by the accuracy to expect under it."""
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int = 64
@@ -164,8 +167,16 @@ class Config:
     """How the learning rate falls, over the epochs."""
     warmup: int = 0
     """Epochs over which the learning rate first rises linearly."""
+    by: tuple[str, ...] = ()
+    """Columns of the table, such as site, by whose values the validation and test split are measured at the end."""
     keep: Literal["best", "last"] = "best"
     """Which epoch's weights are kept: the best on the validation split, or the last."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """How much each class counts in the loss: "none", as often as it is there; "balanced", n / (classes * n_c) for a
+    class with n_c of the n training samples, so that all count alike."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """What an epoch draws: "uniform", every training sample once; "balanced", as many samples, but equally many of
+    each class: those of small classes again and again, those of large ones in turns over the epochs."""
     seed: int = 0
     """Of initial weights, batch order, augmentation and negatives, each from its own stream."""
     workers: int = 0
@@ -195,8 +206,17 @@ class Config:
             raise ConfigError(f"learning_rate must be a positive number, not {self.learning_rate}")
         if not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight_decay must not be negative, it is {self.weight_decay}")
+        if not 0 <= self.modality_dropout < 1:
+            raise ConfigError(f"modality_dropout must be from 0 up to, not including, 1, not {self.modality_dropout}")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"momentum must be from 0 up to, not including, 1, not {self.momentum}")
+        if self.class_weights != "none" and self.sampling != "uniform":
+            raise ConfigError(
+                f"class_weights {self.class_weights} and sampling {self.sampling} would correct one imbalance twice; "
+                "choose one of them"
+            )
+        if len(set(self.by)) != len(self.by):
+            raise ConfigError(f"by: expected different columns, got {', '.join(self.by)}")
         check_modalities(self.modalities)
 
     def of(self, modality: str) -> Any:

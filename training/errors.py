@@ -3,6 +3,7 @@
 TrainingError
 ├── ConfigError       an option that cannot be: unknown name, impossible value, options that contradict
 ├── DataError         a table, split or file that cannot be trained on; lists every bad row
+├── TooFewSamples     a figure that the samples are too few to give
 └── CheckpointError   a run folder that cannot be resumed or read
 """
 
@@ -40,6 +41,10 @@ def require_additive(name: str, additive: bool) -> None:
 
 class CheckpointError(TrainingError):
     """A run folder that cannot be used."""
+
+
+class TooFewSamples(TrainingError):
+    """Samples that cannot tell what they are asked for."""
 
 
 class DataError(TrainingError):

@@ -1,7 +1,7 @@
 """How good a classifier is on one split: fused, and each modality by its own share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
+from bundle import coalitions
+from bundle.coalitions import JOIN
 from training.batch import Batch, Output
+from training.model import Classifier
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,17 @@ class Evaluation:
     modality_accuracy: dict[str, float]
     """Accuracy of each modality's share by itself, 0..1."""
     samples: int
+    coalition_accuracy: dict[str, float] = field(default_factory=dict)
+    """Accuracy with some modalities only, by their names joined by "+"; without any, under the empty name."""
+
+    def expected(self, dropout: float) -> float:
+        """The mean accuracy where each modality is absent with a probability: what modality dropout trains for."""
+        counts = {name: name.count(JOIN) + 1 if name else 0 for name in self.coalition_accuracy}
+        every = max(counts.values())
+        return sum(
+            accuracy * (1 - dropout) ** counts[name] * dropout ** (every - counts[name])
+            for name, accuracy in self.coalition_accuracy.items()
+        )
 
     def line(self) -> str:
         """One line for people."""
@@ -41,6 +55,13 @@ class Scores:
     """`(samples, classes)`."""
     shares: dict[str, NDArray[np.float32]]
     """By modality, `(samples, classes)`."""
+    coalitions: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    """`(samples, 2^M, classes)`: the logits with every coalition of modalities, as `bundle.coalitions` orders them."""
+    shifts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By modality, `(samples,)`: the distance of its features from the training data's."""
+    deletions: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By modality, `(samples,)`: the mean loss of the predicted class's probability where its features are another
+    sample's; measured at the end of a training."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +96,21 @@ def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) 
 
 
 @torch.no_grad()
-def collect(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
+def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
     """Run the model in evaluation mode over a split, over all processes."""
     model.eval()
     gathered: list[tuple[torch.Tensor, ...]] = []
-    names: list[str] = []
+    names = list(model.encoders)
     for batch in loader:
         moved = batch.to(accelerator.device)
-        out: Output = model(moved.inputs)
-        names = list(out.shares)
-        parts = (moved.labels, moved.samples, out.logits.float(), *(share.float() for share in out.shares.values()))
+        everything = torch.ones(len(moved.labels), len(names), dtype=torch.bool, device=accelerator.device)
+        found = model.examine(moved.inputs, everything)
+        values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values())
+        parts = (moved.labels, moved.samples, *(value.float() for value in values))
         gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    labels, samples, logits, *shares = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
-    return Scores(labels, samples, logits, dict(zip(names, shares, strict=True)))
+    labels, samples, logits, coalitions, *more = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
+    shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[: len(names)], more[len(names) :]))
+    return Scores(labels, samples, logits, shares, coalitions, shifts)
 
 
 def evaluate(scores: Scores) -> Evaluation:
@@ -100,4 +123,8 @@ def evaluate(scores: Scores) -> Evaluation:
             name: float(accuracy_score(scores.labels, share.argmax(axis=1))) for name, share in scores.shares.items()
         },
         samples=len(scores.labels),
+        coalition_accuracy={
+            name: float(accuracy_score(scores.labels, scores.coalitions[:, number].argmax(axis=1)))
+            for number, name in enumerate(coalitions.names(tuple(scores.shares)) if scores.coalitions.size else ())
+        },
     )

@@ -10,10 +10,11 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import catalog, checkpoint, fitting, scoring
+from training import breakdown, catalog, checkpoint, fitting, scoring
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
+from training.imbalance import class_weights
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, decode_all, digest_of
@@ -30,9 +31,10 @@ def prepare(config: Config) -> Prepared:
     """
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
+    breakdown.check(pairs, config.by)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
-    build_parts(config, modalities, len(pairs.labels))
+    build_parts(config, modalities, len(pairs.labels), class_weights(config.class_weights, pairs))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
     arrays = decode_all(pairs, modalities, cache)
     training = pairs.indices("train")
@@ -63,10 +65,17 @@ def fit(config: Config, resume: bool = False) -> Result:
         checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
     result = loop.run()
     scoring.save(result.scores, config.out / checkpoint.SCORES)
-    metrics = {"validation": asdict(result.validation), "test": asdict(result.test)}
+    metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
+    groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
+    if groups:
+        metrics["groups"] = breakdown.facts(groups)
     more = {"metrics": metrics, "best_epoch": result.best_epoch, "data": facts}
     more["architectures"] = loop.model.architectures()
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
+    console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
+    console.print(f"test {result.test.line()}")
+    for line in (line for found in groups for line in breakdown.lines(found)):
+        console.print(line, markup=False)
     return result
 
 
@@ -141,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(given)
         config = _take_folder(command, given)
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
-        result = fit(config, command.resume)
+        fit(config, command.resume)
     except (TrainingError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -151,8 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; once an epoch is finished, --resume goes on after the last one", file=sys.stderr)
         return 130
-    console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
-    console.print(f"test {result.test.line()}")
     return 0
 
 

@@ -18,7 +18,9 @@ from training.batch import Batch, Output
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
+from training.finishing import examine, settle
 from training.gradients import gradient_norms
+from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
@@ -69,7 +71,9 @@ class Loop:
         if self.accelerator.num_processes != 1:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
         torch.manual_seed(config.seed)
-        self.model, self.method = build_parts(config, prepared.modalities, len(prepared.pairs.labels))
+        self.model, self.method = build_parts(
+            config, prepared.modalities, len(prepared.pairs.labels), class_weights(config.class_weights, prepared.pairs)
+        )
         # Convolutions are up to twice as fast with it, on CPU and GPU.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = self._build_optimizer()
@@ -106,9 +110,13 @@ class Loop:
                 console.print(f"epoch {self.progress.epoch + 1:>3}/{self.config.epochs}: {self._close_epoch(losses)}")
         if self.config.keep == "best":
             checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+        settle(self.model, self.plain, self.accelerator, learned=self.config.modality_dropout > 0)
         checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
         kept = self.progress.best_epoch if self.config.keep == "best" else self.progress.epoch
-        scores = {"val": self._collect(self.validation), "test": self._collect(self.test)}
+        loaders = {"val": self.validation, "test": self.test}
+        scores = {
+            split: examine(self.model, found, self.accelerator, self.config.seed) for split, found in loaders.items()
+        }
         return Result(kept, evaluate(scores["val"]), evaluate(scores["test"]), scores)
 
     def _epoch(self, advance: Callable[[], None]) -> dict[str, float]:
@@ -126,7 +134,7 @@ class Loop:
         batch: Batch
         for batch in self.loader:
             batch = batch.to(self.accelerator.device)
-            output: Output = self.wrapped(batch.inputs)
+            output: Output = self.wrapped(batch.inputs, batch.present)
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
             if not sums:
@@ -148,9 +156,10 @@ class Loop:
 
     def _close_epoch(self, losses: dict[str, float]) -> str:
         """Validate, keep the best weights, save the state; returns a line for people."""
-        found = evaluate(self._collect(self.validation))
+        found = evaluate(collect(self.model, self.validation, self.accelerator))
         self.progress.epoch += 1
-        score = self.method.score(found)
+        dropout = self.config.modality_dropout
+        score = found.expected(dropout) if dropout else self.method.score(found)
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
             checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
@@ -166,9 +175,6 @@ class Loop:
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:
         return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)
-
-    def _collect(self, loader: Any) -> Scores:
-        return collect(self.model, loader, self.accelerator)
 
     def _save(self) -> None:
         content = {
@@ -209,8 +215,12 @@ class Loop:
         print(f"Resuming after epoch {self.progress.epoch}", file=sys.stderr)
 
 
-def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -> tuple[Classifier, Method]:
+def build_parts(
+    config: Config, modalities: dict[str, Modality], classes: int, weights: tuple[float, ...] | None = None
+) -> tuple[Classifier, Method]:
     """The classifier and the method of a configuration, with their first weights from torch's global generator.
+
+    `weights` is how much the samples of each class count in the method's loss; all alike if None.
 
     Raises:
         ConfigError: names or options that cannot be.
@@ -218,7 +228,7 @@ def build_parts(config: Config, modalities: dict[str, Modality], classes: int) -
     model = build(config, modalities, classes)
     widths = {name: int(encoder.width) for name, encoder in model.encoders.items()}  # type: ignore[arg-type]
     additive = catalog.load("fusion", config.fusion).ADDITIVE
-    setting = Setting(widths, classes, config.seed, config.learning_rate, additive)
+    setting = Setting(widths, classes, config.seed, config.learning_rate, additive, weights)
     return model, catalog.load("methods", config.method)(setting, config.method_options)
 
 

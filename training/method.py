@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.evaluate import Encoded, Evaluation
@@ -24,6 +25,8 @@ class Setting:
     learning_rate: float
     additive: bool = True
     """Whether a modality's share depends on that modality alone, as for concat and sum."""
+    class_weights: tuple[float, ...] | None = None
+    """How much the samples of each class count where they are classified; not given, all alike."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,15 @@ class Method(nn.Module):
     Options: ClassVar[Any]
     SEPARATE: ClassVar[bool] = False
     """Whether every modality is trained by itself: its own accuracy is that of a classifier without the others."""
+    class_weights: Tensor | None
+    """`(classes,)` float32, or None where all classes count alike; made from the data, so not saved."""
 
     def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__()
         self.setting = setting
         self.options = options
+        weights = None if setting.class_weights is None else torch.tensor(setting.class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """As `loss`, so that distributed wrappers see the method's parameters."""
@@ -60,6 +67,25 @@ class Method(nn.Module):
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Named scalar terms, whose sum is minimised."""
         raise NotImplementedError
+
+    def classify(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy under the training's class weights, a scalar: what every method measures its task by.
+
+        With weights w it is the weighted mean Σ_i w(y_i) l_i / Σ_i w(y_i), as torch has it: the weights are normalised
+        within each batch, so that a batch of one class gives the plain mean, and the loss keeps its size.
+
+        Args:
+            logits: `(batch, classes)`.
+            labels: `(batch,)` class indices.
+        """
+        return functional.cross_entropy(logits, labels, self.class_weights)
+
+    def average(self, losses: Tensor, labels: Tensor) -> Tensor:
+        """The mean that `classify` takes, of other losses of the task, `(batch,)`."""
+        if self.class_weights is None:
+            return losses.mean()
+        weights = self.class_weights[labels]
+        return (weights * losses).sum() / weights.sum()
 
     def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
         """Compute gradients; by default of the sum of the terms."""

@@ -3,37 +3,73 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bundle.modalities import Modality
 from training import catalog
-from training.batch import Output
+from training.absence import StandIns, coalition_members
+from training.batch import Examined, Output
 from training.config import Config
 from training.encoder import Encoder
+from training.shift import Shift
 
 
 class Classifier(nn.Module):
-    """Encodes each modality, then fuses.
+    """Encodes each modality, then fuses; an absent modality's features are replaced by a stand-in.
 
     Args:
         encoders: one for each modality.
         fusion: features by modality to shares by modality.
+        classes: number of labels.
     """
 
-    def __init__(self, encoders: dict[str, Encoder], fusion: nn.Module) -> None:
+    def __init__(self, encoders: dict[str, Encoder], fusion: nn.Module, classes: int) -> None:
         super().__init__()
+        widths = {name: encoder.width for name, encoder in encoders.items()}
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
+        self.stand_ins = StandIns(widths)
+        self.shifts = nn.ModuleDict({name: Shift(width, classes) for name, width in widths.items()})
 
-    def forward(self, inputs: dict[str, Tensor]) -> Output:
-        """Arrays by modality, `(batch, ...)`, to logits, features and shares; logits and shares always in float32."""
-        features = {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
-        shares: dict[str, Tensor] = {name: share.float() for name, share in self.fusion(features).items()}
+    def forward(self, inputs: dict[str, Tensor], present: Tensor | None = None) -> Output:
+        """Arrays by modality, `(batch, ...)`, to logits, features and shares; logits and shares always in float32.
+
+        Args:
+            inputs: of every modality; whatever stands for an absent one has no influence.
+            present: `(batch, M)` bool; None where every sample has every modality.
+        """
+        return self.fuse(self.encode(inputs), present)
+
+    def encode(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Arrays by modality to features by modality, `(batch, width)`."""
+        return {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
+
+    def fuse(self, features: dict[str, Tensor], present: Tensor | None = None) -> Output:
+        """Features by modality to logits and shares, which are those of the stand-in for an absent modality."""
+        used = features if present is None else self.stand_ins(features, present)
+        shares: dict[str, Tensor] = {name: share.float() for name, share in self.fusion(used).items()}
         first, *others = shares.values()
         logits = first
         for share in others:
             logits = logits + share
         return Output(logits, features, shares)
+
+    def examine(self, inputs: dict[str, Tensor], present: Tensor) -> Examined:
+        """As `forward`, and the logits of every coalition of the modalities present, from features computed once."""
+        features = self.encode(inputs)
+        members = coalition_members(len(features), present.device)
+        together = (present[:, None] & members).flatten(0, 1)
+        repeated = {
+            name: values[:, None].expand(-1, len(members), -1).flatten(0, 1) for name, values in features.items()
+        }
+        coalitions = self.fuse(repeated, together).logits
+        coalitions = coalitions.reshape(-1, len(members), coalitions.shape[-1])
+        shifts = {
+            name: torch.where(present[:, position], shift(features[name]), 0.0)
+            for position, (name, shift) in enumerate(self.shifts.items())
+        }
+        return Examined(self.fuse(features, present), coalitions, shifts)
 
     def architectures(self) -> dict[str, Any]:
         """What rebuilds pretrained encoders without their source, by modality."""
@@ -61,4 +97,4 @@ def build(
         architecture = (architectures or {}).get(name)
         encoders[name] = catalog.load("encoders", chosen.encoder)(modality, chosen.encoder_options, architecture)
     widths = {name: encoder.width for name, encoder in encoders.items()}
-    return Classifier(encoders, catalog.load("fusion", config.fusion)(widths, classes))
+    return Classifier(encoders, catalog.load("fusion", config.fusion)(widths, classes), classes)

@@ -1,7 +1,7 @@
 """Labelled, paired raw samples: what every dataset gives, before anything is decoded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ class Pairs:
     """`(samples,)` of "train", "val", "test"."""
     rows: Sequence[str]
     """What to call each sample in an error, such as "row 12"."""
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What else is known of each sample, as text, by the column's name: --by measures by it, nothing trains on it."""
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of one split's samples."""
@@ -49,14 +51,7 @@ class Pairs:
         for name in wanted:
             if name not in self.sources:
                 raise ConfigError(f"the dataset has no {name}; it has {', '.join(self.sources)}")
-        return Pairs(
-            self.labels,
-            {name: self.sources[name] for name in wanted},
-            self.targets,
-            self.groups,
-            self.splits,
-            self.rows,
-        )
+        return replace(self, sources={name: self.sources[name] for name in wanted})
 
     def check(self) -> None:
         """Refuse splits that cannot be trained or measured on.

@@ -28,7 +28,9 @@ def partners(batch: Batch, count: int, generator: torch.Generator) -> tuple[Tens
     return draw(same & (batch.groups[:, None] != batch.groups), count, generator)
 
 
-def protection_loss(shares: dict[str, Tensor], batch: Batch, count: int, generator: torch.Generator) -> Tensor:
+def protection_loss(
+    shares: dict[str, Tensor], batch: Batch, count: int, generator: torch.Generator, weights: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy of false pairs that share the class, a scalar; 0 where no sample has a partner.
 
     Samples without a partner in the batch do not count: classes that are rare in a batch count less than their share.
@@ -40,6 +42,7 @@ def protection_loss(shares: dict[str, Tensor], batch: Batch, count: int, generat
         batch: for labels and groups.
         count: N0, false pairs for each sample.
         generator: on the CPU.
+        weights: `(classes,)`, how much the samples of each class count in the mean; all alike if None.
     """
     first, *others = shares.values()
     logits = first[:, None]
@@ -49,5 +52,6 @@ def protection_loss(shares: dict[str, Tensor], batch: Batch, count: int, generat
         logits = logits + share[positions]
     labels = batch.labels[:, None].expand(-1, count)
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").reshape(-1, count)
-    keep = valid.to(losses.dtype)
-    return (losses.mean(dim=1) * keep).sum() / keep.sum().clamp(min=1.0)
+    keep = valid.to(losses.dtype) if weights is None else valid * weights[batch.labels]
+    total = keep.sum()
+    return (losses.mean(dim=1) * keep).sum() / torch.where(total > 0, total, 1.0)

@@ -16,7 +16,7 @@ from bundle.errors import BundleError
 from training import checkpoint
 from training.errors import ConfigError, TrainingError
 from training.progress import console
-from training.reporting import comparison, from_features, from_outputs
+from training.reporting import comparison, from_features, from_groups, from_outputs
 from training.reporting.page import Page, write
 from training.reporting.run import Finished, facts, metrics, read
 
@@ -26,6 +26,8 @@ DESCRIPTION = """Report on finished runs: one HTML file that needs nothing else,
 
   python -m training.report runs/mine
       confidences, accuracies, distances, joint features and more of one run: runs/mine/report/report.html
+  python -m training.report runs/mine --by site
+      also accuracies for each value of the table's column site, with intervals, and which value is worst
   python -m training.report runs/figure3/infobridge/* runs/figure3/infobridge-alpha-*/*
       several runs that differ in α and seed alone, here those of training.compare --preset figure3: the distance
       between the modalities against α, with mean and standard deviation over the seeds:
@@ -44,23 +46,29 @@ class Options:
     """Folders of finished `python -m training.fit`: one, or several that differ in α and seed alone."""
     to: Path | None = None
     """Where to; not given, `report` in the run's own folder, of several runs in the folder that holds them all."""
+    by: tuple[str, ...] = ()
+    """Columns of the data, such as site, for each of whose values accuracies are reported; not given, those of the
+    training. Of one run only."""
 
 
-def report(run: Finished, accelerator: Accelerator) -> Page:
-    """The report of one run.
+def report(run: Finished, accelerator: Accelerator, by: Sequence[str] = ()) -> Page:
+    """The report of one run; `by` names columns whose values are reported on each.
 
     Raises:
+        ConfigError: a column that cannot be measured by.
         CheckpointError: the run's files are damaged.
     """
+    groups = from_groups.broken_down(run, by)
     found, notice = from_features.sections(run, accelerator)
     found |= from_outputs.sections(run)
     config = run.checkpoint.config
     return Page(
         f"{config.method} on {config.dataset}",
         [("Run", str(run.checkpoint.folder)), *facts(run)],
-        [found[name] for name in ORDER],
+        [*(found[name] for name in ORDER), *groups.sections],
         metrics(run),
         [notice] if notice else [],
+        groups.lines,
     )
 
 
@@ -101,10 +109,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError("expected the folder of a finished run, found none; --help says more")
         runs = [read(folder) for folder in folders]
         if len(runs) > 1:
+            if options.by:
+                raise ConfigError(f"--by is for a report on one run, these are {len(runs)}")
             comparison.check(runs)
         folder = _folder(options, runs)
         accelerator = Accelerator(cpu=all(run.checkpoint.config.device == "cpu" for run in runs))
-        page = report(runs[0], accelerator) if len(runs) == 1 else comparison.compare(runs, accelerator)
+        page = report(runs[0], accelerator, options.by) if len(runs) == 1 else comparison.compare(runs, accelerator)
         path = write(page, folder)
     except (TrainingError, BundleError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -117,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     for notice in page.notices:
         print(notice, file=sys.stderr)
+    for line in page.lines:
+        console.print(line, markup=False)
     console.print(f"{path}; the figures are in {path.parent / checkpoint.FIGURES}")
     return 0
 

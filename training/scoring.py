@@ -13,15 +13,18 @@ from bundle.checking import one_line
 from training.errors import CheckpointError
 from training.evaluate import Scores
 
-SHARE = "share:"
+FIELDS = ("labels", "samples", "logits", "coalitions")
+BY_MODALITY = {"share:": "shares", "shift:": "shifts", "deletion:": "deletions"}
+"""Prefixes of the arrays' names, and the fields they belong to."""
 
 
 def save(scores: Mapping[str, Scores], path: Path) -> None:
     """Write the scores of each split as safetensors, aside and renamed."""
     arrays: dict[str, NDArray[Any]] = {}
     for split, found in scores.items():
-        arrays |= {f"{split}/{name}": getattr(found, name) for name in ("labels", "samples", "logits")}
-        arrays |= {f"{split}/{SHARE}{name}": share for name, share in found.shares.items()}
+        arrays |= {f"{split}/{name}": getattr(found, name) for name in FIELDS}
+        for prefix, kind in BY_MODALITY.items():
+            arrays |= {f"{split}/{prefix}{name}": values for name, values in getattr(found, kind).items()}
     aside = path.with_suffix(".part")
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside)
     os.replace(aside, path)
@@ -39,16 +42,17 @@ def load(path: Path) -> dict[str, Scores]:
         for name, array in arrays.items():
             split, part = name.split("/", 1)
             splits.setdefault(split, {})[part] = array
-        return {
-            split: Scores(
-                parts["labels"],
-                parts["samples"],
-                parts["logits"],
-                {name.removeprefix(SHARE): parts[name] for name in sorted(parts) if name.startswith(SHARE)},
-            )
-            for split, parts in splits.items()
-        }
+        return {split: _scores(parts) for split, parts in splits.items()}
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent}: expected {path.name}, found none; train the run again") from None
     except Exception as error:  # safetensors raises its own type
         raise CheckpointError(f"{path}: expected a run's scores, {one_line(error)}") from None
+
+
+def _scores(parts: dict[str, NDArray[Any]]) -> Scores:
+    by_modality: dict[str, Any] = {
+        kind: {name.removeprefix(prefix): parts[name] for name in sorted(parts) if name.startswith(prefix)}
+        for prefix, kind in BY_MODALITY.items()
+    }
+    whole: dict[str, Any] = {name: parts[name] for name in FIELDS}
+    return Scores(**whole, **by_modality)

@@ -146,6 +146,15 @@ def test_parameters_that_would_fill_the_memory_are_refused(
     assert "268,435,456 elements" in message or "to 268435456, found" in message
 
 
+@pytest.mark.parametrize("count", [9, 40, 5_000])
+def test_more_inputs_than_there_can_be_coalitions_of_are_refused_at_once(folder: Path, count: int) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["inputs"] = [{**content["inputs"][0], "name": f"image_{number}"} for number in range(count)]
+
+    rewrite(folder, change)
+    assert refusal(folder) == f"expected at most 8 inputs, found {count:,}"
+
+
 def write_zip(path: Path, entries: dict[str, bytes], stated: int | None = None) -> None:
     """A zip of these files; with `stated`, each says that it is of so many bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

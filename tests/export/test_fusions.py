@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle.coalitions import membership
 from bundle.manifest import GRAPH
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
@@ -29,9 +30,15 @@ def test_the_graph_gives_torchs_logits_and_shares(fusion: str, modalities: tuple
     for batch in (1, 3, 7):
         feed = random_feed(run.modalities, batch, np.random.default_rng(batch))
         found = parity.run(session, feed)
+        inputs = {name: torch.from_numpy(array) for name, array in feed.items()}
+        present = inputs.pop("present")
         with torch.inference_mode():
-            out = run.model()({name: torch.from_numpy(array) for name, array in feed.items()})
+            out = run.model()(inputs, present)
         np.testing.assert_allclose(found["logits"], out.logits.numpy(), rtol=1e-4, atol=1e-4)
+        for number, members in enumerate(membership(len(modalities))):
+            with torch.inference_mode():
+                part = run.model()(inputs, present & torch.from_numpy(members))
+            np.testing.assert_allclose(found["coalitions"][:, number], part.logits.numpy(), rtol=1e-4, atol=1e-4)
         for name, share in out.shares.items():
             np.testing.assert_allclose(found[f"share_{name}"], share.numpy(), rtol=1e-4, atol=1e-4, err_msg=name)
     assert selfcheck(Predictor(tmp_path / "bundle")) == 4

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
@@ -133,7 +134,10 @@ def test_a_modality_without_features_gets_its_part_of_the_empty_answer_alone(nam
 @FUSIONS
 def test_the_models_logits_are_exactly_the_sum_of_the_shares(name: str, widths: dict[str, int]) -> None:
     fusion, features = build(name, widths).float(), {k: v.float() for k, v in make_features(widths).items()}
-    out = Classifier({key: nn.Identity() for key in widths}, fusion)(features)  # type: ignore[misc]
+    encoders: dict[str, Any] = {key: nn.Identity() for key in widths}
+    for key, width in widths.items():
+        encoders[key].width = width
+    out = Classifier(encoders, fusion, CLASSES)(features)
     added = torch.zeros(BATCH, CLASSES)
     for share in out.shares.values():
         assert share.shape == (BATCH, CLASSES) and share.dtype == torch.float32

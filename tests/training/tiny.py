@@ -33,7 +33,7 @@ def classifier(names: tuple[str, ...], seed: int = 0) -> Classifier:
         "pathology": Convolutional(Pathology(8), Convolutional.Options(width=4, blocks=1)),
         "genomics": SelfNormalising(genomics, SelfNormalising.Options(widths=(10, 6), dropout=0.25)),
     }
-    return Classifier({name: encoders[name] for name in names}, Concat({n: WIDTHS[n] for n in names}, CLASSES))
+    return Classifier({name: encoders[name] for name in names}, Concat({n: WIDTHS[n] for n in names}, CLASSES), CLASSES)
 
 
 def setting(names: tuple[str, ...], seed: int = 0) -> Setting:

@@ -19,8 +19,8 @@ from training.errors import CheckpointError, ConfigError
 
 State = Literal["finished", "interrupted", "absent", "other", "finished otherwise"]
 """A run of the same options, finished or not; none; or one of other options."""
-FREE = ("out", "cache", "workers")
-"""Options that change nothing of a run's outcome."""
+FREE = ("out", "cache", "workers", "by")
+"""Options that change nothing of a training; what --by measures, training.report does of a finished run."""
 
 
 @dataclass(frozen=True)

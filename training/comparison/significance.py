@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 4_000_000
-"""Counts held at once."""
+from training.measures.resampling import CHUNK, counts
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,14 @@ def paired_bootstrap(
     found = []
     for start in range(0, resamples, max(1, CHUNK // count)):
         drawn = min(resamples - start, max(1, CHUNK // count))
-        counts = _counts(generator, drawn, count)
-        sums = ((counts @ by_group.T) * _counts(generator, drawn, seeds)).sum(axis=1)
-        found.append(sums / (seeds * (counts @ sizes)))
+        groupwise = counts(generator, drawn, count)
+        sums = ((groupwise @ by_group.T) * counts(generator, drawn, seeds)).sum(axis=1)
+        found.append(sums / (seeds * (groupwise @ sizes)))
     means = np.concatenate(found)
     low, high = np.quantile(means, (0.025, 0.975))
     below, above = (int((side >= 0).sum()) + 1 for side in (-means, means))
     p = min(1.0, 2 * min(below, above) / (resamples + 1))
     return Difference(float(paired.mean()), float(low), float(high), p)
-
-
-def _counts(generator: np.random.Generator, resamples: int, size: int) -> NDArray[np.float64]:
-    """`(resamples, size)`: how often each of `size` things is drawn in `size` draws with replacement."""
-    drawn = generator.integers(size, size=(resamples, size)) + np.arange(resamples)[:, None] * size
-    counted = np.bincount(drawn.ravel(), minlength=resamples * size)
-    return counted.reshape(resamples, size).astype(np.float64)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -92,7 +92,7 @@ class Table(Dataset):
         given = self._given_splits(frame, problems)
         problems.check(self.options.path.name)
         splits = _splits(given, np.asarray(labels)[targets], groups, config.seed)
-        pairs = Pairs(labels, sources, targets, groups, splits, rows)
+        pairs = Pairs(labels, sources, targets, groups, splits, rows, self._columns(frame))
         pairs.check()
         return pairs
 
@@ -150,6 +150,12 @@ class Table(Dataset):
             if not cell.strip():
                 problems.add(position, column, "expected a text, found an empty cell")
         return list(frame[column])
+
+    def _columns(self, frame: pd.DataFrame) -> dict[str, list[str]]:
+        """Every column that no modality is read from."""
+        read = {getattr(self.options, name) or name for name in MODALITIES if name != "genomics"}
+        kept = [name for name in frame.columns if name not in read and not name.startswith(self.options.genes)]
+        return {name: frame[name].tolist() for name in kept}
 
     def _given_splits(self, frame: pd.DataFrame, problems: RowProblems) -> list[str] | None:
         """The split each row states, or None where the table states none."""

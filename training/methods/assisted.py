@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.errors import ConfigError, require_additive
@@ -43,7 +42,7 @@ class Assisted(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits, and weighted of every share."""
-        terms = {"task": functional.cross_entropy(out.logits, batch.labels)}
+        terms = {"task": self.classify(out.logits, batch.labels)}
         for name, share in out.shares.items():
-            terms[name] = self.options.weight * functional.cross_entropy(share, batch.labels)
+            terms[name] = self.options.weight * self.classify(share, batch.labels)
         return terms

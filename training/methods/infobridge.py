@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.condition import condition
@@ -124,7 +123,7 @@ class InfoBridge(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """The task's cross-entropy, -L(h) whose gradient reaches the encoders scaled by α, and the variant's terms."""
-        task = functional.cross_entropy(out.logits, batch.labels)
+        task = self.classify(out.logits, batch.labels)
         scaled = {name: scale_gradient(features, self.options.alpha) for name, features in out.features.items()}
         if self._critic_optimizer is None:
             objective = self.objective(scaled, batch, remember=self.training)
@@ -142,10 +141,9 @@ class InfoBridge(Method):
         """Each modality's own cross-entropy, and that of false pairs of the same class; computed in float32."""
         options, shares = self.options, {name: share.float() for name, share in out.shares.items()}
         own = {
-            f"own_{name}": options.share_weight * functional.cross_entropy(share, batch.labels)
-            for name, share in shares.items()
+            f"own_{name}": options.share_weight * self.classify(share, batch.labels) for name, share in shares.items()
         }
-        protected = protection_loss(shares, batch, options.negatives_per_pair, self.generator)
+        protected = protection_loss(shares, batch, options.negatives_per_pair, self.generator, self.class_weights)
         return {**own, "protection": options.protection * protected}
 
     def objective(self, features: dict[str, Tensor], batch: Batch, remember: bool = True) -> Tensor:

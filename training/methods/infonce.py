@@ -63,7 +63,7 @@ class InfoNCE(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """The task's cross-entropy, and α times the contrastive loss, computed in float32."""
-        task = functional.cross_entropy(out.logits, batch.labels)
+        task = self.classify(out.logits, batch.labels)
         with torch.autocast(batch.labels.device.type, enabled=False):
             projected = {
                 name: functional.normalize(projection(out.features[name].float()), dim=-1)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.method import Method
@@ -18,4 +17,4 @@ class Joint(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits."""
-        return {"task": functional.cross_entropy(out.logits, batch.labels)}
+        return {"task": self.classify(out.logits, batch.labels)}

@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.errors import ConfigError, require_several
@@ -64,10 +63,10 @@ class MMPareto(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits and of each modality's own head, those in float32."""
-        terms = {"task": functional.cross_entropy(out.logits, batch.labels)}
+        terms = {"task": self.classify(out.logits, batch.labels)}
         with torch.autocast(batch.labels.device.type, enabled=False):
             for name, head in self.heads.items():
-                terms[name] = functional.cross_entropy(head(out.features[name].float()), batch.labels)
+                terms[name] = self.classify(head(out.features[name].float()), batch.labels)
         return terms
 
     def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:

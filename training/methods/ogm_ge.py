@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.errors import ConfigError, require_several
@@ -77,7 +76,7 @@ class OGMGE(Method):
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits; notes how well each modality does."""
         self._coefficients = self.coefficients(out, batch)
-        return {"task": functional.cross_entropy(out.logits, batch.labels)}
+        return {"task": self.classify(out.logits, batch.labels)}
 
     @torch.no_grad()
     def coefficients(self, out: Output, batch: Batch) -> dict[str, Tensor]:

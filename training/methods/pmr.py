@@ -107,14 +107,15 @@ class PMR(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """The task's cross-entropy; in the window, each modality's weighted prototype loss and entropy, in float32."""
-        terms = {"task": functional.cross_entropy(out.logits, batch.labels)}
+        terms = {"task": self.classify(out.logits, batch.labels)}
         if not self.active:
             return terms
         predicted = {name: self._predict(name, values) for name, values in out.features.items()}
         weak, strong = self._weights(torch.stack(list(predicted.values())).detach(), batch.labels)
         self._noted.append(weak)
         for weight, (name, logarithms) in zip(weak, predicted.items(), strict=True):
-            terms[f"prototype_{name}"] = self.options.alpha * weight * functional.nll_loss(logarithms, batch.labels)
+            prototype = functional.nll_loss(logarithms, batch.labels, self.class_weights)
+            terms[f"prototype_{name}"] = self.options.alpha * weight * prototype
         early = self.epoch - self.options.first_epoch < self.options.entropy_epochs
         if early and self.options.variant == "paper":
             for weight, (name, logarithms) in zip(strong, predicted.items(), strict=True):

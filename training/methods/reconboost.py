@@ -126,7 +126,7 @@ class ReconBoost(Method):
         shares = {name: share.float() for name, share in out.shares.items()}
         if self.rectifies:
             joined = torch.stack([shares[name] for name in self._ensemble()]).sum(dim=0)
-            return {"task": functional.cross_entropy(joined, batch.labels)}
+            return {"task": self.classify(joined, batch.labels)}
         own = shares[self.learner].log_softmax(dim=1)
         others = [shares[name].detach() for name in self._ensemble() if name != self.learner and self.stage > 0]
         logarithms = torch.stack(others).sum(dim=0).log_softmax(dim=1) if others else None
@@ -143,12 +143,17 @@ class ReconBoost(Method):
             rows = torch.arange(len(labels), device=labels.device)
             agreement = others[rows, labels].exp() if others is not None else torch.ones_like(own[:, 0])
             weights = (options.label_weight - options.others_weight * agreement) / own.shape[1]
-            return {"task": -(weights * own[rows, labels]).mean()}
-        terms = {"task": functional.nll_loss(own, labels)}
+            return {"task": -self.average(weights * own[rows, labels], labels)}
+        terms = {"task": functional.nll_loss(own, labels, self.class_weights)}
         if others is not None:
-            divergence = functional.kl_div(own, others, reduction="batchmean", log_target=True)
-            terms["reconcilement"] = -(options.others_weight / options.label_weight) * divergence
+            terms["reconcilement"] = -(options.others_weight / options.label_weight) * self._apart(own, others, labels)
         return terms
+
+    def _apart(self, own: Tensor, others: Tensor, labels: Tensor) -> Tensor:
+        """KL(q || p_k), averaged as the cross-entropy is: -KL has no lower bound, and outweighs it nowhere then."""
+        if self.class_weights is None:
+            return functional.kl_div(own, others, reduction="batchmean", log_target=True)
+        return self.average(functional.kl_div(own, others, reduction="none", log_target=True).sum(dim=1), labels)
 
     def diagnostics(self) -> dict[str, float]:
         """The stage, from 0; the number of the modality in training, or -1 in rectification."""

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.clustering import Points, kmeans, squared_distances
@@ -131,7 +130,7 @@ class Relearning(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the fused logits."""
-        return {"task": functional.cross_entropy(out.logits, batch.labels)}
+        return {"task": self.classify(out.logits, batch.labels)}
 
     def diagnostics(self) -> dict[str, float]:
         """Of an epoch that started with a diagnosis, each modality's purities and its weight w; else nothing."""

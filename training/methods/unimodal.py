@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 
 from training.batch import Batch, Output
 from training.errors import require_additive
@@ -30,7 +29,7 @@ class Unimodal(Method):
 
     def loss(self, out: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of every share."""
-        return {name: functional.cross_entropy(share, batch.labels) for name, share in out.shares.items()}
+        return {name: self.classify(share, batch.labels) for name, share in out.shares.items()}
 
     def score(self, evaluation: Evaluation) -> float:
         """The modalities' mean accuracy, since this method is about them and not about their fusion."""

@@ -20,6 +20,7 @@ from training.fit import facts_of
 from training.loading import evaluation_loader
 from training.method import Method, Setting
 from training.model import Classifier
+from training.pairs import Pairs
 from training.preparation import Prepared, decode_all
 
 Project = Callable[[str, Tensor], Tensor]
@@ -37,8 +38,8 @@ class Comparable:
     """What the vectors are, in words."""
 
 
-def restore(run: Checkpoint) -> Prepared:
-    """The run's samples, decoded through the cache and prepared as in its training.
+def reread(run: Checkpoint) -> Pairs:
+    """The run's samples before decoding.
 
     Raises:
         DataError: they are not there any more, or not the same.
@@ -46,10 +47,23 @@ def restore(run: Checkpoint) -> Prepared:
     config = run.config
     try:
         dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
-        pairs = dataset.load(config).only(config.modalities)
+        pairs: Pairs = dataset.load(config).only(config.modalities)
         if facts_of(pairs)["fingerprint"] != run.provenance["data"]["fingerprint"]:
             raise DataError("the files were moved, copied or changed since the training, or belong to another split")
-        cache = config.cache if config.cache is not None else run.folder.parent / ".cache"
+    except (TrainingError, BundleError, OSError) as error:
+        raise DataError(str(error).splitlines()[0]) from None
+    return pairs
+
+
+def restore(run: Checkpoint) -> Prepared:
+    """The run's samples, decoded through the cache and prepared as in its training.
+
+    Raises:
+        DataError: they are not there any more, or not the same.
+    """
+    pairs = reread(run)
+    cache = run.config.cache if run.config.cache is not None else run.folder.parent / ".cache"
+    try:
         decoded = decode_all(pairs, {name: fitting.unfinished(kind) for name, kind in run.modalities.items()}, cache)
     except (TrainingError, BundleError, OSError) as error:
         raise DataError(str(error).splitlines()[0]) from None

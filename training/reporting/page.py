@@ -13,6 +13,8 @@ from training.progress import track
 from training.reporting.style import DARK, LIGHT, Draw, render
 
 TEMPLATE = "page.html"
+GROUPS = "by-"
+"""How the figures begin whose number depends on what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Page:
     metrics: Table | None = None
     notices: Sequence[str] = field(default_factory=tuple)
     """What is amiss, before everything else."""
+    lines: Sequence[str] = field(default_factory=tuple)
+    """What the program says of it on the console, beside the page."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ def write(page: Page, folder: Path) -> Path:
     """Write `report.html` and `figures/` into a folder, in place of an earlier report; returns the HTML's path."""
     figures = folder / checkpoint.FIGURES
     figures.mkdir(parents=True, exist_ok=True)
+    names = {section.name for section in page.sections}
+    for left in figures.glob(f"{GROUPS}[0-9]*.png"):
+        if left.stem not in names:
+            left.unlink()
     shown = []
     for section in track(page.sections, "Drawing", len(page.sections)):
         path = figures / f"{section.name}.png"

@@ -64,4 +64,12 @@ REALISABILITY = (
     "computed, and mutual information is the same under bijections of the features while 𝒜 is not, so that raising "
     "the one need not lower the other."
 )
+BY_VALUE = (
+    "Test split; a row for each value, its number of samples in brackets. The upright stroke is the fused classifier's "
+    "accuracy and the line its 95 % interval (Wilson), faint where a value has fewer than {fewest} samples, too few to "
+    "say; the markers are what each modality's own share reaches, the dotted line is the accuracy over all samples. "
+    "The intervals take samples for independent, so that they are too narrow where several are of one patient or "
+    "series; and of several values one is always the worst: that its interval lies below the dotted line is the least "
+    "to ask for."
+)
 MOVED = "Left out: it needs the data of the training, which was not found as it was."
