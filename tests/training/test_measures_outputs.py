@@ -14,7 +14,7 @@ from training.measures.calibration import calibration_figures
 from training.measures.improvement import improvements
 from training.measures.intervals import accuracy_interval
 from training.measures.missing import coalition_accuracies, shift_threshold
-from training.measures.outputs import independent_groups, outputs
+from training.measures.outputs import group_count, independent_groups, outputs
 from training.measures.temperature import fit_temperature
 from training.measures.temperatures import fit_temperatures
 
@@ -105,8 +105,12 @@ def test_groups_of_one_sample_each_are_none() -> None:
     given = scores(NAMES, 6, seed=3)
     assert independent_groups(given) is None
     assert independent_groups(replace(given, groups=np.array([9, 4, 2, 7, 1, 0]))) is None
-    groups = np.array([1, 1, 2, 2, 3, 3])
-    assert independent_groups(replace(given, groups=groups)) is groups
+    assert independent_groups(replace(given, groups=np.array([1, 1, 2, 2, 3, 3]))) is None, "too few to resample"
+    several = scores(NAMES, 30, seed=3)
+    groups = np.arange(30) // 3
+    assert independent_groups(replace(several, groups=groups)) is groups
+    assert independent_groups(replace(several, groups=np.minimum(groups, 8))) is None
+    assert group_count(replace(several, groups=groups)) == 10 and group_count(several) == 30
 
 
 @pytest.mark.parametrize(("count", "place"), [(99, 99), (100, 100), (199, 198), (1000, 991)])

@@ -10,6 +10,9 @@ from bundle import coalitions
 from bundle.manifest import Calibration
 from training.evaluate import Scores
 
+FEWEST_GROUPS = 10
+"""Groups of samples below which they are not resampled."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -61,7 +64,15 @@ def outputs(modalities: tuple[str, ...]) -> tuple[Named, ...]:
 
 
 def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
-    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown."""
-    if scores.groups is None or len(np.unique(scores.groups)) == len(scores.groups):
+    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown or few.
+
+    Fewer than `FEWEST_GROUPS` cannot be resampled: how one or three groups differ says nothing of how others would.
+    """
+    if scores.groups is None or not FEWEST_GROUPS <= group_count(scores) < len(scores.groups):
         return None
     return scores.groups
+
+
+def group_count(scores: Scores) -> int:
+    """How many groups the samples are of; where groups are unknown, every sample is one."""
+    return len(scores.labels) if scores.groups is None else len(np.unique(scores.groups))
