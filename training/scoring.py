@@ -14,6 +14,7 @@ from training.errors import CheckpointError
 from training.evaluate import Scores
 
 FIELDS = ("labels", "samples", "logits", "coalitions")
+GROUPS = "groups"
 BY_MODALITY = {"share:": "shares", "shift:": "shifts", "deletion:": "deletions"}
 """Prefixes of the arrays' names, and the fields they belong to."""
 
@@ -23,6 +24,7 @@ def save(scores: Mapping[str, Scores], path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     for split, found in scores.items():
         arrays |= {f"{split}/{name}": getattr(found, name) for name in FIELDS}
+        arrays |= {f"{split}/{GROUPS}": found.groups} if found.groups is not None else {}
         for prefix, kind in BY_MODALITY.items():
             arrays |= {f"{split}/{prefix}{name}": values for name, values in getattr(found, kind).items()}
     aside = path.with_suffix(".part")
@@ -55,4 +57,4 @@ def _scores(parts: dict[str, NDArray[Any]]) -> Scores:
         for prefix, kind in BY_MODALITY.items()
     }
     whole: dict[str, Any] = {name: parts[name] for name in FIELDS}
-    return Scores(**whole, **by_modality)
+    return Scores(**whole, **by_modality, groups=parts.get(GROUPS))

@@ -22,7 +22,7 @@ from export.assemble import assemble
 from export.provenance import provenance
 from tests.conftest import ROOT
 from tests.export.conftest import Exported
-from training.checkpoint import RUN, WEIGHTS, Checkpoint, read
+from training.checkpoint import RUN, SCORES, WEIGHTS, Checkpoint, read
 from training.config import Config, TextOptions
 from training.datasets.table import Table
 from training.encoders.transformer import Transformer
@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     assert fit([*SMALL, "--dataset.folder", str(data), "--out", str(run), "--method.context", "semantic"]) == 0
     kept = folder / "kept"
     kept.mkdir()
-    for name in (RUN, WEIGHTS):
+    for name in (RUN, WEIGHTS, SCORES):
         shutil.copy(run / name, kept / name)
     shutil.move(data, folder / "elsewhere")
     shutil.rmtree(run)
