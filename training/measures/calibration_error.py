@@ -55,11 +55,10 @@ def calibration_error(
         resamples: how many, of the interval and of the band.
     """
     bins, count = place(confidences, edges), len(edges) + 1
-    parts = _parts(confidences, outcomes, bins, count, groups)
-    plug_in, value = (float(one) for one in _errors(parts.sum(axis=0)))
-    columns = parts.reshape(len(parts), -1)
-    drawn = [(some @ columns).reshape(-1, *parts.shape[1:]) for some in drawn_groups(len(bins), groups, resamples)]
-    strayed = np.concatenate([_errors(each)[1] for each in drawn]) - plug_in
+    cells = _cells(confidences, outcomes, bins, groups)
+    plug_in, value = (float(one) for one in _errors(cells.sums(count)))
+    drawn = drawn_groups(len(bins), groups, resamples)
+    strayed = np.concatenate([_errors(cells.resampled(some, count))[1] for some in drawn]) - plug_in
     errors = calibrated_errors(confidences, bins, drawn_hits(confidences, bins, count, resamples))
     calibrated = band(errors)
     low, high = value - np.quantile(strayed, (0.975, 0.025))
@@ -72,8 +71,8 @@ def point_errors(
     confidences: Floats, outcomes: NDArray[np.bool_], edges: Floats, groups: NDArray[np.int64] | None = None
 ) -> tuple[float, float]:
     """The plug-in and the debiased ECE alone; arguments as for `calibration_error`."""
-    parts = _parts(confidences, outcomes, place(confidences, edges), len(edges) + 1, groups)
-    plug_in, value = _errors(parts.sum(axis=0))
+    cells = _cells(confidences, outcomes, place(confidences, edges), groups)
+    plug_in, value = _errors(cells.sums(len(edges) + 1))
     return float(plug_in), float(value)
 
 
@@ -84,27 +83,42 @@ def calibrated_errors(confidences: Floats, bins: NDArray[np.int64], hits: Floats
     return found
 
 
-def _parts(
+@dataclass(frozen=True)
+class _Cells:
+    """What the samples of one group in one bin add to the sums that errors and their noise are made of."""
+
+    groups: NDArray[np.int64]
+    bins: NDArray[np.int64]
+    added: Floats
+    """`(6, cells)`: of n samples with the sum s of their residuals (outcome - confidence): n, s, the sum of
+    confidence · (1 - confidence), s², s·n and n²."""
+
+    def sums(self, count: int) -> Floats:
+        """`(6, bins)` over all groups."""
+        return np.stack([np.bincount(self.bins, one, count) for one in self.added])
+
+    def resampled(self, drawn: Floats, count: int) -> Floats:
+        """`(some, 6, bins)` over groups that are `(some, groups)` often drawn."""
+        parts = np.zeros((drawn.shape[1], 6, count))
+        parts[self.groups, :, self.bins] = self.added.T
+        found: Floats = (drawn @ parts.reshape(len(parts), -1)).reshape(-1, 6, count)
+        return found
+
+
+def _cells(
     confidences: Floats,
     outcomes: NDArray[np.bool_],
     bins: NDArray[np.int64],
-    count: int,
     groups: NDArray[np.int64] | None,
-) -> Floats:
-    """`(groups, 6, bins)`: what each group adds to the sums that errors and their noise are made of.
-
-    With n samples of the group in a bin and the sum s of their residuals (outcome - confidence): n, s, the sum of
-    confidence · (1 - confidence), s², s·n and n².
-    """
-    of = members(len(confidences), groups)
-    size = int(of.max()) + 1
-
-    def summed(values: Floats) -> Floats:
-        return np.bincount(of * count + bins, weights=values, minlength=size * count).reshape(size, count)
-
-    samples, residuals = summed(np.ones(len(bins))), summed(outcomes - confidences)
-    variances = summed(confidences * (1 - confidences))
-    return np.stack([samples, residuals, variances, residuals**2, residuals * samples, samples**2], axis=1)
+) -> _Cells:
+    of, count = members(len(confidences), groups), int(bins.max()) + 1
+    cells, places = np.unique(of * count + bins, return_inverse=True)
+    samples = np.bincount(places).astype(np.float64)
+    residuals, variances = (
+        np.bincount(places, each) for each in (outcomes - confidences, confidences * (1 - confidences))
+    )
+    added = np.stack([samples, residuals, variances, residuals**2, residuals * samples, samples**2])
+    return _Cells(cells // count, cells % count, added)
 
 
 def _errors(sums: Floats) -> tuple[Floats, Floats]:

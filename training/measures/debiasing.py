@@ -5,13 +5,16 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
+FARTHEST = 40.0
+"""Standard errors beyond which noise adds nothing."""
 
 
 def expected_size(gaps: Floats, noise: Floats) -> Floats:
     """E|X| of Gaussians with these means and standard deviations (a folded normal's mean)."""
-    scaled = np.divide(gaps, noise, out=np.zeros_like(gaps), where=noise > 0)
+    noisy = noise > np.abs(gaps) / FARTHEST
+    scaled = np.divide(gaps, noise, out=np.zeros_like(gaps), where=noisy)
     density = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
-    found: Floats = np.where(noise > 0, 2 * noise * density + gaps * (2 * ndtr(scaled) - 1), np.abs(gaps))
+    found: Floats = np.where(noisy, 2 * noise * density + gaps * (2 * ndtr(scaled) - 1), np.abs(gaps))
     return found
 
 

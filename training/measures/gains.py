@@ -78,7 +78,7 @@ def class_gains(
     found: list[ClassGain] = []
     bounds: list[float] = []
     for modality in modalities:
-        for label in np.flatnonzero(counts >= LEAST):
+        for label in np.flatnonzero(counts >= LEAST).tolist():
             own = labels == label
             both = (right["+".join(modalities)][own], right[without(modality, modalities)][own])
             within = None if groups is None else groups[own]

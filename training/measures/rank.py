@@ -38,7 +38,7 @@ def rank_correlation(
 
 
 def _ranks(drawn: Floats, values: Floats) -> Floats:
-    """`(some, samples)` mean ranks, from 1, of values drawn that often: of W equal ones after m, m + (W+1)/2."""
+    """`(some, samples)` mean ranks from 1 of values drawn that often: W equal ones after m have m + (W + 1) / 2."""
     order = np.argsort(values, kind="stable")
     different, places = np.unique(values, return_inverse=True)
     starts = np.searchsorted(values[order], different)

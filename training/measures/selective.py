@@ -58,10 +58,10 @@ def risk_coverage(confidences: Floats, right: NDArray[np.bool_]) -> RiskCoverage
     """The curve of `(samples,)` confidences and of which answers are right."""
     thresholds, places = _places(confidences)
     answered = np.bincount(places).astype(np.float64)
-    wrong = np.bincount(places, weights=~right)
+    wrong = np.bincount(places[~right], minlength=len(thresholds)).astype(np.float64)
     area = float(_area(answered, wrong))
     errors = int(wrong.sum())
-    best = float(_area(np.array([len(right) - errors, errors], np.float64), np.array([0.0, errors])))
+    best = float(_area(np.array([len(right) - errors, errors], np.float64), np.array([0.0, errors], np.float64)))
     counts = np.cumsum(answered)
     return RiskCoverage(
         len(right), thresholds, counts / len(right), np.cumsum(wrong) / counts, area, max(0.0, area - best)
@@ -86,7 +86,10 @@ def area_interval(
         answered, wrong = (np.add.reduceat(each, starts, axis=1) for each in (counts, counts * mistakes))
         found.append(_area(answered, wrong))
     low, high = np.quantile(np.concatenate(found), (0.025, 0.975))
-    value = _area(np.bincount(places).astype(np.float64), np.bincount(places, weights=~right))
+    value = _area(
+        np.bincount(places).astype(np.float64),
+        np.bincount(places[~right], minlength=len(thresholds)).astype(np.float64),
+    )
     return Interval(float(value), float(low), float(high))
 
 

@@ -42,7 +42,7 @@ def verdict(
 ) -> Verdict:
     """Judge a classifier of two or more modalities by its predictions with all, some and one of them.
 
-    The words are those of 95 % intervals from a paired bootstrap; behind ± stands half the interval's width.
+    The words are those of 95 % intervals from a paired bootstrap; behind ± stands its side towards 0.
 
     Args:
         labels: `(samples,)` true classes.
@@ -84,8 +84,8 @@ def _word(found: Difference, one: NDArray[np.bool_], other: NDArray[np.bool_], g
 
 
 def _points(found: Difference, sign: str = "") -> str:
-    """3.1 ± 0.8 points."""
-    mean, margin = 100 * found.mean, 50 * (found.high - found.low)
+    """3.1 ± 0.8 points: behind ± the interval's side towards 0, so that it reaches the difference only in noise."""
+    mean, margin = 100 * found.mean, 100 * (found.mean - found.low if found.mean > 0 else found.high - found.mean)
     return f"{mean if sign else abs(mean):{sign}.1f} ± {margin:.1f} points"
 
 
@@ -99,7 +99,8 @@ def _fusing(
     one = f"The fused model ({_percent(fused.value)} right)"
     other = f"its best modality, {best} ({_percent(alone[best].value)})"
     if word == "noise":
-        return f"{one} is no better than {other}, as far as {samples:,} samples tell: {_points(gain, '+')}, within the noise."
+        told = f"as far as {samples:,} samples tell"
+        return f"{one} is no better than {other}, {told}: {_points(gain, '+')}, within the noise."
     return f"{one} {'beats' if word == 'better' else 'is worse than'} {other}, by {_points(gain)}."
 
 
@@ -113,11 +114,15 @@ def _ranking(alone: Mapping[str, Interval], apart: Difference, word: str) -> str
 
 
 def _of_modality(modality: str, gains: Sequence[ClassGain]) -> list[str]:
-    """Where it harms, where it adds nothing, and where the samples do not tell."""
+    """Where it adds most, where it harms, where it adds nothing, and where the samples do not tell."""
     own = [each for each in gains if each.modality == modality]
+    added = sorted((each for each in own if each.effect == "adds"), key=lambda each: -each.gain.mean)
     harmed = sorted((each for each in own if each.effect == "harms"), key=lambda each: each.gain.mean)
     names = {effect: [each.label for each in own if each.effect == effect] for effect in ("nothing", "unused", "noise")}
     found = []
+    if added:
+        listed = _listed([f"{each.label} (by {_points(each.gain)})" for each in added[:NAMED]])
+        found.append(f"{modality} adds {'most ' if len(added) > NAMED else ''}for {listed}.")
     if harmed:
         listed = _named([f"{each.label} (by {_points(each.gain)})" for each in harmed])
         found.append(f"{modality} harms {listed}: without it, more samples of that are right.")
