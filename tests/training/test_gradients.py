@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from tests.training.tiny import THREE, batches, classifier
-from training.gradients import gradient_norms
+from training.gradients import Pulls, pulls
 
 
 def test_norms_are_those_of_each_term_backpropagated_by_itself() -> None:
@@ -17,7 +17,7 @@ def test_norms_are_those_of_each_term_backpropagated_by_itself() -> None:
         constant = torch.tensor(3.0)
         return {"task": functional.cross_entropy(out.logits, batch.labels), "similar": similar, "constant": constant}
 
-    found = gradient_norms(terms(), model)
+    found = pulls(terms(), model).terms
     assert all(parameter.grad is None for parameter in model.parameters())
     assert found["constant"] == dict.fromkeys(THREE, 0.0)
     assert found["similar"]["genomics"] == 0.0
@@ -37,6 +37,6 @@ def test_the_terms_can_still_be_minimised_afterwards() -> None:
     (batch,) = batches(1, THREE)
     model = classifier(THREE)
     task = functional.cross_entropy(model(batch.inputs).logits, batch.labels)
-    gradient_norms({"task": task}, model)
+    pulls({"task": task}, model)
     task.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in model.fusion.parameters())

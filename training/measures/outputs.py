@@ -10,6 +10,9 @@ from bundle import coalitions
 from bundle.manifest import Calibration
 from training.evaluate import Scores
 
+FEWEST = 10
+"""Groups that intervals can be resampled from, as in comparisons."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -61,7 +64,11 @@ def outputs(modalities: tuple[str, ...]) -> tuple[Named, ...]:
 
 
 def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
-    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown."""
-    if scores.groups is None or len(np.unique(scores.groups)) == len(scores.groups):
+    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown.
+
+    Also where there are fewer than `FEWEST`: resamples of one group are all the same, and those of a few say little,
+    so that samples are taken for independent there and intervals are too narrow.
+    """
+    if scores.groups is None or not FEWEST <= len(np.unique(scores.groups)) < len(scores.groups):
         return None
     return scores.groups
