@@ -12,7 +12,6 @@ from training.corruptions.corruption import SEVERITIES, Corruption, Subject
 from training.corruptions.known import CORRUPTIONS, EXCHANGED, SHARES
 from training.measures.robustness import Curve, Outputs, Standard, Standing, standing
 from training.model import Classifier
-from training.pairs import payload
 from training.preparation import Prepared
 
 MOST = 1000
@@ -65,7 +64,7 @@ class Corrupted:
             for index in self.indices[start : start + self.batch].tolist():
                 array = np.asarray(self.prepared.arrays[name][index])
                 if corruption is not None:
-                    subject = Subject(array, modality, payload(self.prepared.pairs.sources[name][index]))
+                    subject = Subject(array, modality, self.prepared.pairs.sources[name][index])
                     array = corruption.apply(subject, severity, (self.seed, index, number))
                 arrays.append(modality.normalise(array))
             found.append(self.model.encoders[name](torch.from_numpy(modality.stack(arrays)).to(device)))
@@ -80,9 +79,8 @@ class Corrupted:
         return standing(outputs, self.prepared.pairs.targets[self.indices], self.standard, self.groups)
 
 
-def chosen(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+def chosen(count: int) -> NDArray[np.int64]:
     """Positions of those that are corrupted, among so many."""
-    count = len(indices)
     return np.arange(count) if count <= MOST else np.linspace(0, count - 1, MOST).round().astype(np.int64)
 
 

@@ -78,7 +78,11 @@ def fit(config: Config, resume: bool = False) -> Result:
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")
     told = (line for found in groups for line in breakdown.lines(found))
-    for line in (*told, "verdict, on test", *(f"  {sentence}" for sentence in verdict.sentences)):
+    for line in (
+        *told,
+        "verdict, on test (the best modality is chosen on validation)",
+        *(f"  {sentence}" for sentence in verdict.sentences),
+    ):
         console.print(line, markup=False)
     return result
 

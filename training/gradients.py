@@ -59,7 +59,7 @@ def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return one + other
 
 
-def _norms(gradients: Sequence[Tensor | None], parameters: Mapping[str, list[Tensor]]) -> dict[str, float]:
+def _norms(gradients: Sequence[Tensor | None], parameters: Mapping[str, Sequence[Tensor]]) -> dict[str, float]:
     """Of gradients that are in the order of all parameters, by modality."""
     left = iter(gradients)
     return {name: _norm([next(left) for _ in found]) for name, found in parameters.items()}

@@ -42,8 +42,8 @@ def dependence(scores: Scores) -> str:
         return ""
     many = f"{count} groups" if count > 1 else "one group"
     return (
-        f"The {len(scores.groups):,} samples are of {many}, too few to resample (at least {FEWEST}): what stands behind ± "
-        "takes samples for independent and is too narrow."
+        f"The {len(scores.groups):,} samples are of {many}, too few to resample (at least {FEWEST}): "
+        "intervals take samples for independent and are too narrow."
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bundle.modalities import Array, Modality, Payload
+from bundle.modalities import Array, Modality
+from training.pairs import Source
 
 SEVERITIES = 5
 """As in Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and perturbations"
@@ -20,7 +21,7 @@ class Subject:
     """As decoded."""
     modality: Modality
     """That decoded it."""
-    payload: Payload
+    source: Source
     """What it was decoded from."""
 
 

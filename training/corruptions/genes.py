@@ -14,7 +14,7 @@ def noise(subject: Subject, level: float, generator: np.random.Generator) -> Arr
     """Gaussian noise, in standard deviations of each column."""
     assert isinstance(subject.modality, Genomics)
     drawn = generator.standard_normal(len(subject.array)) * np.asarray(subject.modality.stds)
-    return (subject.array + level * drawn).astype(np.float32)
+    return np.asarray(subject.array + level * drawn, np.float32)
 
 
 def loss(subject: Subject, level: float, generator: np.random.Generator) -> Array:

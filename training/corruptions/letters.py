@@ -8,6 +8,7 @@ import numpy as np
 
 from bundle.modalities import Array
 from training.corruptions.corruption import Corruption, Subject
+from training.pairs import payload
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
@@ -24,14 +25,14 @@ def loss(subject: Subject, level: float, generator: np.random.Generator) -> Arra
 
 def mistyping(subject: Subject, level: float, generator: np.random.Generator) -> Array:
     """Read again from a text in which a share of the letters is mistyped."""
-    given = subject.payload
+    given = payload(subject.source)
     text = given.decode("utf-8-sig") if isinstance(given, bytes) else str(given)
     changed = mistyped(text, level, generator)
     return subject.modality.decode(changed if changed.strip() else text)
 
 
 def mistyped(text: str, level: float, generator: np.random.Generator) -> str:
-    """A text in which each letter is mistyped with a probability: dropped, doubled, another, or swapped with the next."""
+    """A text of which each letter is mistyped with a probability: dropped, doubled, another, swapped with the next."""
     luck, kinds = generator.random(len(text)), generator.integers(0, 4, len(text))
     others = generator.integers(0, len(ALPHABET), len(text))
     found: list[str] = []

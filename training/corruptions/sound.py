@@ -1,8 +1,8 @@
 """Corruptions of sound, `(samples,)` float32: noise, a narrow band, and coarse quantisation.
 
 Lossy coders do two things to speech: they leave out high frequencies, and they spend fewer bits on what is left. The
-levels are ours: signal-to-noise ratios as in tests of speech recognition; bands from wide to narrower than a telephone's;
-bits of G.711's μ-law from its own 8 down. What is exactly 0 stays so: padding is as silent as at serving.
+levels are ours: signal-to-noise ratios as in tests of speech recognition; bands from wide to narrower than a
+telephone's; bits of G.711's μ-law from its own 8 down. What is exactly 0 stays so: padding is as silent as at serving.
 """
 
 import numpy as np
