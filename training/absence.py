@@ -15,8 +15,8 @@ STREAM = len(MODALITIES)
 class StandIns(nn.Module):
     """One vector for each modality, which takes the place of its features where a sample lacks it.
 
-    They start at 0 and are learned where training leaves modalities out (`--modality-dropout`). Otherwise no loss
-    depends on them, and after training they become the mean training features.
+    They start at 0 and are learned where training leaves modalities out (`--modality-dropout`); otherwise no loss
+    depends on them. After training `training.finishing` learns them to the end, on the features as they then are.
     """
 
     def __init__(self, widths: dict[str, int]) -> None:

@@ -4,8 +4,9 @@ import torch
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
-LEAST = 1e-6
-"""Smallest variance of a direction, as a share of the mean one: features that are constant have no direction."""
+LEAST, ROUNDING = 1e-6, 1e-12
+"""Smallest variance of a direction, as a share of the mean one, and as a share of the features' mean square: what is
+less is rounding, and a feature that is constant has no direction."""
 
 
 class Shift(nn.Module):
@@ -42,7 +43,7 @@ class Shift(nn.Module):
         means = member.T @ values / member.sum(dim=0)[:, None]
         covariance, _ = ledoit_wolf((values - means[labels.cpu()]).numpy(), assume_centered=True)
         variances, directions = torch.linalg.eigh(torch.from_numpy(covariance))
-        floor = LEAST * variances.mean().clamp(min=torch.finfo(torch.float32).tiny)
+        floor = LEAST * variances.mean() + ROUNDING * values.square().mean() + ROUNDING**2
         whitening = directions * variances.clamp(min=floor).rsqrt()
         self.whitening.copy_(whitening)
         self.means.copy_(means @ whitening)

@@ -79,8 +79,12 @@ def test_numbers_come_in_their_order_before_texts() -> None:
 
 
 def test_a_subset_has_the_same_samples_in_everything_that_is_kept_of_them() -> None:
-    scores = random_scores(9)
+    coalitions = np.random.default_rng(1).random((9, 4, 3), dtype=np.float32)
+    distances = {"image": np.arange(9, dtype=np.float32)}
+    scores = replace(random_scores(9), coalitions=coalitions, shifts=distances)
     part = subset(scores, np.array([7, 2]))
+    assert np.array_equal(part.coalitions, coalitions[[7, 2]]) and part.shifts["image"].tolist() == [7.0, 2.0]
+    assert part.deletions == {} and subset(random_scores(9), np.array([0])).coalitions.shape == (0, 0, 0)
     assert part.samples.tolist() == [7, 2] and part.labels.tolist() == scores.labels[[7, 2]].tolist()
     assert np.array_equal(part.logits, scores.logits[[7, 2]])
     assert all(np.array_equal(part.shares[name], scores.shares[name][[7, 2]]) for name in scores.shares)
@@ -139,7 +143,7 @@ def pairs_of(count: int = 60, **columns: list[str]) -> Pairs:
 
 
 def test_a_column_s_values_go_to_their_samples_and_empty_cells_are_a_value() -> None:
-    site = [("north", " south ", "")[number // 3 % 3] for number in range(60)]
+    site = np.random.default_rng(1).choice(["north", " south ", ""], 60).tolist()
     pairs = pairs_of(site=site, sex=["f"] * 60)
     splits = {"val": pairs.indices("val")[::-1], "test": pairs.indices("test")}
     scores = {

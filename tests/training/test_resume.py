@@ -19,6 +19,7 @@ from training.fit import main
 
 METHODS = {
     "joint": ("joint",),
+    "modality dropout": ("joint", "--modality-dropout", "0.4"),
     "bridge": ("infobridge", "--method.memory", "32"),
     "alternating bridge": ("infobridge", "--method.memory", "32", "--method.update", "alternate"),
     "infonce": ("infonce", "--method.memory", "32"),

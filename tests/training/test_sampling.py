@@ -130,12 +130,26 @@ def test_a_repeated_sample_is_changed_anew_and_its_first_time_as_ever(
     assert np.array_equal(quiet[3]["genomics"], quiet[3 + len(indices)]["genomics"])
 
 
-@pytest.mark.parametrize("method", ["infobridge", "infonce", "pmr"])
+@pytest.mark.parametrize(
+    ("method", "balance"),
+    [("infobridge", "sampling"), ("infonce", "sampling"), ("pmr", "sampling"), ("assisted", "class-weights")],
+)
 def test_a_balanced_training_killed_within_an_epoch_goes_on_exactly(
-    method: str, uneven: Path, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, balance: str, uneven: Path, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = ("--method.memory", "16") if method != "pmr" else ()
-    options = ("--method", method, "--modalities", "image", "text", "--epochs", "3", "--sampling", "balanced", *memory)
+    memory = ("--method.memory", "16") if method.startswith("info") else ()
+    options = (
+        "--method",
+        method,
+        "--modalities",
+        "image",
+        "text",
+        "--epochs",
+        "3",
+        f"--{balance}",
+        "balanced",
+        *memory,
+    )
     assert fit(uneven, *options, out=tmp_path / "whole") == 0
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(2 + 1, torch.optim.AdamW.step, before=False))

@@ -80,7 +80,7 @@ def measure(scores: Scores, column: str, split: str, values: Sequence[str]) -> G
 
 
 def subset(scores: Scores, rows: NDArray[np.int64]) -> Scores:
-    """The scores of some samples, whatever is kept of each."""
+    """The scores of some samples, whatever is kept of each; what was not measured stays empty."""
     return replace(scores, **{field.name: _rows(getattr(scores, field.name), rows) for field in fields(scores)})
 
 
