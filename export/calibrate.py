@@ -1,5 +1,6 @@
 """From a run's scores to what a manifest states of its numbers: temperatures, expectations, thresholds."""
 
+import math
 from dataclasses import dataclass
 
 from bundle.answer import softmax
@@ -8,7 +9,7 @@ from export.errors import NotCalibrated
 from training import scoring
 from training.checkpoint import SCORES, Checkpoint
 from training.errors import CheckpointError, TooFewSamples
-from training.evaluate import Scores
+from training.evaluate import Scores, evaluate
 from training.measures.missing import coalition_accuracies, shift_threshold
 from training.measures.outputs import Named, outputs
 from training.measures.selective import Abstention, abstention, risk_coverage
@@ -80,10 +81,19 @@ def measure(run: Checkpoint, wanted: Wanted) -> Measured:
     }
     shifts, unshifted = _shifts(validation, modalities, wanted.shift_quantile)
     chosen = _abstention(validation, fitted.calibration, wanted.abstain_risk)
-    stated = [value for value in (wanted.abstain_below, chosen and chosen.abstain_below) if value is not None]
-    below = max(stated, default=None)
-    found = (expectations, shifts, unshifted, wanted.shift_quantile, below, chosen)
-    return Measured(validation, test, fitted.calibration, fitted.refused, *found)
+    stated = [wanted.abstain_below, None if chosen is None else chosen.abstain_below]
+    return Measured(
+        validation,
+        test,
+        fitted.calibration,
+        fitted.refused,
+        expectations,
+        shifts,
+        unshifted,
+        wanted.shift_quantile,
+        max((value for value in stated if value is not None), default=None),
+        chosen,
+    )
 
 
 def _check(run: Checkpoint, scores: dict[str, Scores]) -> None:
@@ -100,6 +110,11 @@ def _check(run: Checkpoint, scores: dict[str, Scores]) -> None:
                 f"{run.folder / SCORES}: expected scores of {' + '.join(run.modalities)} and {classes} classes, found "
                 f"{' + '.join(found.shares)} and coalitions of shape {found.coalitions.shape}"
             )
+    accuracy, stated = evaluate(scores["test"]).accuracy, run.metrics["test"]["accuracy"]
+    if not math.isclose(accuracy, stated):
+        raise CheckpointError(
+            f"{run.folder / SCORES}: expected scores with the run's test accuracy, {stated:.4f}, found {accuracy:.4f}"
+        )
 
 
 def _shifts(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from export.calibrate import Measured
-from export.cards.markdown import figure, section, table
+from export.cards.markdown import cell, figure, section, table
 from training.checkpoint import Checkpoint
 from training.evaluate import Scores
 from training.measures.intervals import accuracy_interval
@@ -67,6 +67,16 @@ def groups(metrics: dict[str, Any]) -> str:
             )
             for value in found["values"]
         ]
-        worst = f"Worst: {found['worst']}." if found["worst"] is not None else ""
-        parts += [table((column, "samples", "accuracy", "macro-F1"), rows), worst]
+        parts += [table((column, "samples", "accuracy", "macro-F1"), rows), _worst(found, metrics["test"]["accuracy"])]
     return section("By group, on test", *parts) if parts else ""
+
+
+def _worst(found: dict[str, Any], accuracy: float) -> str:
+    """Which value is worst, and whether chance explains it."""
+    [*worst] = (value for value in found["values"] if value["value"] == found["worst"])
+    if not worst:
+        return ""
+    chance = (
+        " This may be chance: its interval reaches the accuracy of all." if worst[0]["interval"][1] >= accuracy else ""
+    )
+    return f"Worst: {cell(found['worst'])}.{chance}"

@@ -25,9 +25,9 @@ def calibration(measured: Measured, found: Sequence[Improvement], labels: Sequen
     return section(
         "Calibration",
         _refused(measured),
-        f"On test. ECE: the expected calibration error of the predicted class's probability, with {BINS} bins of equal "
-        "mass. It is never 0 on a finite test set: beside it stands what 95 % of perfectly calibrated models with these "
-        "confidences would show. Debiased, the part that is noise is taken out.",
+        f"On test. ECE: the expected calibration error of the predicted class's probability, with {BINS} bins of "
+        "equal mass. It is never 0 on a finite test set: beside it stands what 95 % of perfectly calibrated models "
+        "with these confidences would show. Debiased, the part that is noise is taken out.",
         table(head, rows),
         _by_class(found[0].after, labels),
     )

@@ -33,7 +33,7 @@ def _limits(run: Checkpoint, measured: Measured, found: Sequence[Improvement]) -
     if few:
         yield f"Classes with fewer than {LEAST} test samples, of which little is known: {', '.join(few)}."
     if not run.config.modality_dropout:
-        yield "Answers without a modality are not trained for (no modality dropout)."
+        yield "Trained without modality dropout: of answers without a modality, only what stands for it was learned."
     if measured.refused:
         yield "Not every probability is calibrated, see above."
     outside = [one.output.title for one in found if not one.after.equal_mass.inside]

@@ -23,7 +23,8 @@ def missing(run: Checkpoint, measured: Measured) -> str:
     trained = (
         f"Trained with each modality of a sample left out with probability {dropout:g}."
         if dropout
-        else "Trained with all modalities always there: what stands for a missing one is its mean features in training."
+        else "Trained with all modalities always there; what stands for a missing one was learned afterwards, on the "
+        "training split."
     )
     return section(
         "Missing modalities",
