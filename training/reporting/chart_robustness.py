@@ -67,7 +67,9 @@ def draw_corruptions(found: Sequence[Curve], theme: Theme) -> Figure:
     for panel in (axes[-1][0], axes[-1 if len(found) % 2 == 0 else -2][1]):
         panel.tick_params(labelbottom=True)
         panel.set_xlabel("severity")
-    styles: tuple[dict[str, Any], ...] = ({"linestyle": "-", "marker": "o"}, {"linestyle": "--"}, {"linestyle": ":"})[: 2 + flagged]
+    styles: tuple[dict[str, Any], ...] = ({"linestyle": "-", "marker": "o"}, {"linestyle": "--"}, {"linestyle": ":"})[
+        : 2 + flagged
+    ]
     marks = [Line2D([], [], color=theme.ink, markersize=4, **style) for style in styles]
     legend(figure, marks, ["accuracy", "mean confidence", "called unusual"][: 2 + flagged], columns=3)
     return figure
