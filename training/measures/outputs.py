@@ -64,11 +64,16 @@ def outputs(modalities: tuple[str, ...]) -> tuple[Named, ...]:
 
 
 def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
+    """What intervals over all samples of a split are resampled over: see `resampled`."""
+    return resampled(scores.groups)
+
+
+def resampled(groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
     """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown.
 
     Also where there are fewer than `FEWEST`: resamples of one group are all the same, and those of a few say little,
     so that samples are taken for independent there and intervals are too narrow.
     """
-    if scores.groups is None or not FEWEST <= len(np.unique(scores.groups)) < len(scores.groups):
+    if groups is None or not FEWEST <= len(np.unique(groups)) < len(groups):
         return None
-    return scores.groups
+    return groups
