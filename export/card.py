@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from export.calibrate import Measured
-from export.cards.accuracy import accuracy, data, groups
+from export.cards.accuracy import accuracy, data, groups, words
 from export.cards.confidence import abstention, calibration
 from export.cards.limits import limits, reproduction
 from export.cards.markdown import cell
@@ -28,6 +28,7 @@ def card(name: str, run: Checkpoint, measured: Measured, found: Sequence[Improve
         f"{', '.join(map(cell, run.labels))}.",
         _warning(run),
         data(run, difference),
+        words(run, measured),
         accuracy(run, measured),
         groups(run.metrics),
         calibration(measured, found, run.labels),

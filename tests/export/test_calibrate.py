@@ -142,9 +142,10 @@ def test_a_risk_that_no_threshold_reaches_is_refused_with_figures(run: Run, meas
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_shares_that_are_none_are_refused(value: float) -> None:
-    for option, message in (("abstain_below", "abstain-below"), ("abstain_risk", "abstain-risk")):
-        with pytest.raises(NotCalibrated, match=f"--{message}: expected a share from 0 to 1, got"):
-            Wanted(**{option: value})
+    with pytest.raises(NotCalibrated, match="--abstain-below: expected a share from 0 to 1, got"):
+        Wanted(abstain_below=value)
+    with pytest.raises(NotCalibrated, match="--abstain-risk: expected a share from 0 to 1, got"):
+        Wanted(abstain_risk=value)
     with pytest.raises(NotCalibrated, match="--shift-quantile: expected a share between 0 and 1, got"):
         Wanted(shift_quantile=value)
     with pytest.raises(NotCalibrated, match="--shift-quantile"):

@@ -12,7 +12,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from bundle.answer import softmax
 from export.calibrate import Measured, Wanted, measure
 from export.card import card
-from export.cards.markdown import cell, table
 from tests.export.runs import ENOUGH, make_run
 from training.checkpoint import Checkpoint, read
 from training.datasets.table import Table
@@ -23,6 +22,7 @@ from training.measures.improvement import improvements
 from training.measures.intervals import Interval, accuracy_interval
 from training.measures.macro_f1 import macro_f1_interval
 from training.measures.selective import area_interval, risk_coverage
+from training.measures.verdict import verdict
 
 TABLE = Table.Options(Path("/home/someone/pairs.csv"))
 NAMES = ("pathology", "genomics")
@@ -86,6 +86,13 @@ def test_the_accuracies_are_those_of_the_scores(measured: Measured, text: str) -
         assert row[3].startswith(f"{f1_score(scores.labels, predicted, average='macro'):.3f} ")
         for at, modality in enumerate(NAMES, 4):
             assert row[at] == shown(accuracy_interval(scores.shares[modality].argmax(axis=1) == scores.labels))
+
+
+def test_the_verdict_is_that_of_the_scores(run: Checkpoint, measured: Measured, text: str) -> None:
+    numbers = {"pathology": 1, "genomics": 2, "pathology+genomics": 3}
+    test = {name: measured.test.coalitions[:, number].argmax(axis=1) for name, number in numbers.items()}
+    found = verdict(measured.test.labels, test, run.labels, best="pathology")
+    assert section(text, "In words").strip().splitlines() == [f"- {sentence}" for sentence in found.sentences]
 
 
 def calibration_row(title: str, found: CalibrationFigures) -> list[str]:
@@ -236,11 +243,6 @@ def test_samples_in_groups_have_wider_intervals_and_are_said_to_be(run: Checkpoi
     assert "95 % intervals, over groups." in text and "The test set has 200 samples in 10 groups:" in text
     right = other.test.logits.argmax(axis=1) == other.test.labels
     assert rows(section(text, "Accuracy"))[1][2] == shown(accuracy_interval(right, other.test.groups))
-
-
-def test_names_of_classes_break_no_table() -> None:
-    assert cell("a|b\nc  <d>") == "a\\|b c &lt;d>"
-    assert table(("class", "n"), [("x", "1")]).splitlines() == ["| class | n |", "| --- | ---: |", "| x | 1 |"]
 
 
 def test_no_number_in_it_is_not_a_number(text: str) -> None:

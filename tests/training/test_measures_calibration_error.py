@@ -69,6 +69,38 @@ def test_it_is_nearer_to_the_truth_than_the_plug_in_and_never_as_far_as_the_publ
     assert max(bias["debiased"]) < 0.6 * max(bias["published"]) < 0.6 * max(bias["plug_in"])
 
 
+def test_the_interval_is_that_of_a_naive_pivotal_bootstrap() -> None:
+    generator = np.random.default_rng(6)
+    confidences, right = answers(250, generator, 0.1)
+    edges = equal_mass(confidences, 20)
+    plug_in, value = point_errors(confidences, right, edges)
+    drawn = (generator.integers(250, size=250) for _ in range(1500))
+    strayed = [point_errors(confidences[one], right[one], edges)[1] - plug_in for one in drawn]
+    most, least = np.quantile(strayed, (0.975, 0.025))
+    found = calibration_error(confidences, right, edges, resamples=4000).debiased
+    assert found.value == value and found.low > 0
+    assert (found.low, found.high) == pytest.approx((value - most, value - least), abs=0.005)
+    assert abs(most + least) > 0.01, "lopsided, so that the sides matter"
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_noise_is_the_spread_of_groups_within_a_bin(grouped: bool) -> None:
+    confidences, right = answers(90, np.random.default_rng(7), 0.5)
+    groups = np.random.default_rng(8).integers(25, size=90) if grouped else np.arange(90)
+    edges = equal_mass(confidences, 4)
+    bins, weights, gaps, noise = place(confidences, edges), [], [], []
+    for one in range(4):
+        inside = bins == one
+        residuals, size = right[inside] - confidences[inside], int(inside.sum())
+        sums = [(residuals[groups[inside] == each] - residuals.mean()).sum() for each in set(groups[inside].tolist())]
+        promised = float((confidences[inside] * (1 - confidences[inside])).mean())
+        weights.append(size / 90)
+        gaps.append(float(residuals.mean()))
+        noise.append(float(np.sqrt(sum(each**2 for each in sums) + promised)) / size)
+    expected = float(debiased(np.array(weights), np.array(gaps), np.array(noise)))
+    assert point_errors(confidences, right, edges, groups if grouped else None)[1] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("sharpness", [1.0, 0.75, 0.5])
 def test_the_interval_holds_the_truth(sharpness: float) -> None:
     generator, true, held, above_nothing = np.random.default_rng(1), truth(sharpness), 0, 0
