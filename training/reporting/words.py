@@ -106,8 +106,8 @@ MISSING = (
 )
 DROPPED = " The training left each modality of a sample out with probability {dropout}, and learned the stand-ins."
 NEVER_DROPPED = (
-    " The training always had all modalities, so the stand-ins are the mean training features; --modality-dropout "
-    "trains for missing ones."
+    " The training always had all modalities; the stand-ins were learned after it, everything else as it was. "
+    "--modality-dropout trains for missing ones."
 )
 CONTRIBUTIONS = (
     "Test split. How the calibrated probability of the true class is owed to the modalities: each one's Shapley "
