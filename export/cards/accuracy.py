@@ -2,10 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bundle import coalitions
 from export.calibrate import Measured
 from export.cards.markdown import cell, figure, section, table
 from training.checkpoint import Checkpoint
