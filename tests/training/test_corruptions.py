@@ -140,6 +140,8 @@ def test_the_levels_are_what_they_say() -> None:
     many = KINDS["genomics"]
     gone = np.isnan(CORRUPTIONS["genomics"][1].apply(Subject(np.zeros(60, np.float32), many, ""), 5, (0,)))
     assert 0.75 < gone.mean() < 1
+    noisy = [CORRUPTIONS["genomics"][0].apply(Subject(np.zeros(60, np.float32), many, ""), 4, (s,)) for s in range(80)]
+    assert np.std(noisy, axis=0) / np.array(STDS) == pytest.approx(1.5, rel=0.3), "in each column's own unit"
 
 
 def test_a_narrow_band_has_nothing_above_it() -> None:
