@@ -185,6 +185,21 @@ def test_a_label_is_not_taken_with_a_sample(trained: Exported) -> None:
             predictor.prepare({**sample, name: trained.run.labels[0]})
 
 
+def test_the_accuracy_stated_without_a_modality_is_that_of_the_answers_without_it(trained: Exported) -> None:
+    [table] = (trained.bundle.parent / "elsewhere").rglob("table.csv")
+    with table.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    predictor = Predictor(trained.bundle)
+    for used in (["audio", "video"], ["audio"], ["video"]):
+        samples = [{name: (table.parent / row[name]).read_bytes() for name in used} for row in rows]
+        right = [
+            answer.predictions[0].label == row["label"]
+            for answer, row in zip(predictor.predict(samples), rows, strict=True)
+        ]
+        stated = predictor.manifest.expectations["+".join(used)]
+        assert (stated.accuracy, stated.samples) == (pytest.approx(np.mean(right)), len(rows))
+
+
 def test_the_golden_samples_are_none_of_the_dataset(trained: Exported) -> None:
     [table] = (trained.bundle.parent / "elsewhere").rglob("table.csv")
     with table.open() as file:
