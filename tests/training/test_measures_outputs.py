@@ -102,15 +102,21 @@ def test_accuracies_without_modalities_are_those_of_the_coalitions() -> None:
 
 
 def test_groups_of_one_sample_each_are_none() -> None:
-    given = scores(NAMES, 6, seed=3)
+    given = scores(NAMES, 20, seed=3)
     assert independent_groups(given) is None
-    assert independent_groups(replace(given, groups=np.array([9, 4, 2, 7, 1, 0]))) is None
-    assert independent_groups(replace(given, groups=np.array([1, 1, 2, 2, 3, 3]))) is None, "too few to resample"
-    several = scores(NAMES, 30, seed=3)
-    groups = np.arange(30) // 3
-    assert independent_groups(replace(several, groups=groups)) is groups
-    assert independent_groups(replace(several, groups=np.minimum(groups, 8))) is None
-    assert group_count(replace(several, groups=groups)) == 10 and group_count(several) == 30
+    assert independent_groups(replace(given, groups=np.random.default_rng(0).permutation(20))) is None
+    groups = np.arange(20) // 2
+    assert independent_groups(replace(given, groups=groups)) is groups
+    assert group_count(replace(given, groups=groups)) == 10 and group_count(given) == 20
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_of_few_groups_nothing_can_be_resampled(count: int) -> None:
+    given = replace(scores(NAMES, 80, seed=3), groups=np.arange(80) % count)
+    assert independent_groups(given) is None
+    assert independent_groups(replace(given, groups=np.arange(80) % 10)) is not None
+    found = coalition_accuracies(given, NAMES)["audio"]
+    assert found.low < found.value < found.high, "and not an interval without any width"
 
 
 @pytest.mark.parametrize(("count", "place"), [(99, 99), (100, 100), (199, 198), (1000, 991)])

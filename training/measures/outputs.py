@@ -11,7 +11,7 @@ from bundle.manifest import Calibration
 from training.evaluate import Scores
 
 FEWEST_GROUPS = 10
-"""Groups of samples below which they are not resampled."""
+"""Groups that intervals can be resampled from; with fewer, samples are."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,19 @@ def outputs(modalities: tuple[str, ...]) -> tuple[Named, ...]:
 
 
 def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
-    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown or few.
+    """What intervals over all samples of a split are resampled over: see `resampled`."""
+    return resampled(scores.groups)
 
-    Fewer than `FEWEST_GROUPS` cannot be resampled: how one or three groups differ says nothing of how others would.
+
+def resampled(groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown.
+
+    Also where there are fewer than `FEWEST_GROUPS`: resamples of one group are all the same, and those of a few say little,
+    so that samples are taken for independent there and intervals are too narrow.
     """
-    if scores.groups is None or not FEWEST_GROUPS <= group_count(scores) < len(scores.groups):
+    if groups is None or not FEWEST_GROUPS <= len(np.unique(groups)) < len(groups):
         return None
-    return scores.groups
+    return groups
 
 
 def group_count(scores: Scores) -> int:
