@@ -2,18 +2,14 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bundle import coalitions
 from export.calibrate import Measured
 from export.cards.markdown import cell, figure, section, table
 from training.checkpoint import Checkpoint
 from training.evaluate import Scores
+from training.judging import judge
 from training.measures.intervals import accuracy_interval
 from training.measures.macro_f1 import macro_f1_interval
 from training.measures.outputs import independent_groups
-from training.measures.verdict import verdict
 
 KEPT = {"best": "the best on the validation split", "last": "the last"}
 
@@ -38,19 +34,8 @@ def data(run: Checkpoint, difference: float) -> str:
 
 def words(run: Checkpoint, measured: Measured) -> str:
     """The verdict on test, in sentences; the single modality that all are held against is the best on validation."""
-    modalities = tuple(run.modalities)
-    predicted, chosen = (_predictions(scores, modalities) for scores in (measured.test, measured.validation))
-    right = {name: float((chosen[name] == measured.validation.labels).mean()) for name in modalities}
-    best = max(modalities, key=right.__getitem__)
-    groups = independent_groups(measured.test)
-    found = verdict(measured.test.labels, predicted, run.labels, groups, best)
+    found = judge({"val": measured.validation, "test": measured.test}, run.labels, tuple(run.modalities))
     return section("In words", "\n".join(f"- {cell(sentence)}" for sentence in found.sentences))
-
-
-def _predictions(scores: Scores, modalities: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
-    """`(samples,)` predicted classes by coalition, but for the empty one."""
-    every = enumerate(coalitions.names(modalities))
-    return {name: scores.coalitions[:, number].argmax(axis=1) for number, name in every if name}
 
 
 def accuracy(run: Checkpoint, measured: Measured) -> str:

@@ -11,7 +11,7 @@ from training.checkpoint import Checkpoint
 from training.measures.calibration import LEAST
 from training.measures.improvement import Improvement
 from training.measures.intervals import accuracy_interval
-from training.measures.outputs import independent_groups
+from training.measures.outputs import FEWEST_GROUPS, group_count, independent_groups
 
 
 def limits(run: Checkpoint, measured: Measured, found: Sequence[Improvement]) -> str:
@@ -28,6 +28,11 @@ def _limits(run: Checkpoint, measured: Measured, found: Sequence[Improvement]) -
         f"The test set has {len(test.labels)} samples{independent}: its accuracy is known to ± {interval.margin:.3f}, "
         "and differences smaller than that cannot be seen."
     )
+    if group_count(test) < FEWEST_GROUPS:
+        yield (
+            f"The test samples are of no more than {group_count(test)} group(s): every interval takes samples for "
+            "independent and is too narrow for what other groups would show."
+        )
     counts = np.bincount(test.labels, minlength=len(run.labels))
     few = [f"{run.labels[label]} ({counts[label]})" for label in np.flatnonzero(counts < LEAST)]
     if few:

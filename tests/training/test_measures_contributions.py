@@ -83,14 +83,16 @@ def test_a_class_without_samples_has_no_row(given: Scores) -> None:
 
 
 def test_samples_of_one_group_are_resampled_together(given: Scores) -> None:
-    grouped = replace(given, groups=given.samples // 10)
+    grouped = replace(given, groups=given.samples // 3)
     found, whole = (class_contributions(one, NAMES, TEMPERATURES)[0] for one in (grouped, given))
     own = given.labels == 0
     values = contributions(given, NAMES, TEMPERATURES, given.labels).values[own, 1]
-    assert found.modalities["audio"] == mean_interval(values, (given.samples // 10)[own])
+    assert found.modalities["audio"] == mean_interval(values, (given.samples // 3)[own])
     assert whole.modalities["audio"] == mean_interval(values)
     each = replace(given, groups=given.samples * 3)
     assert class_contributions(each, NAMES, TEMPERATURES)[0] == whole
+    one_group = replace(given, groups=np.where(own, 0, 1 + given.samples))
+    assert class_contributions(one_group, NAMES, TEMPERATURES)[0] == whole, "a class in a single group"
 
 
 def test_what_loses_most_without_a_modality_owes_it_most(given: Scores) -> None:

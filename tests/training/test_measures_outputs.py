@@ -14,7 +14,7 @@ from training.measures.calibration import calibration_figures
 from training.measures.improvement import improvements
 from training.measures.intervals import accuracy_interval
 from training.measures.missing import coalition_accuracies, shift_threshold
-from training.measures.outputs import independent_groups, outputs
+from training.measures.outputs import group_count, independent_groups, outputs
 from training.measures.temperature import fit_temperature
 from training.measures.temperatures import fit_temperatures
 
@@ -102,11 +102,21 @@ def test_accuracies_without_modalities_are_those_of_the_coalitions() -> None:
 
 
 def test_groups_of_one_sample_each_are_none() -> None:
-    given = scores(NAMES, 6, seed=3)
+    given = scores(NAMES, 20, seed=3)
     assert independent_groups(given) is None
-    assert independent_groups(replace(given, groups=np.array([9, 4, 2, 7, 1, 0]))) is None
-    groups = np.array([1, 1, 2, 2, 3, 3])
+    assert independent_groups(replace(given, groups=np.random.default_rng(0).permutation(20))) is None
+    groups = np.arange(20) // 2
     assert independent_groups(replace(given, groups=groups)) is groups
+    assert group_count(replace(given, groups=groups)) == 10 and group_count(given) == 20
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_of_few_groups_nothing_can_be_resampled(count: int) -> None:
+    given = replace(scores(NAMES, 80, seed=3), groups=np.arange(80) % count)
+    assert independent_groups(given) is None
+    assert independent_groups(replace(given, groups=np.arange(80) % 10)) is not None
+    found = coalition_accuracies(given, NAMES)["audio"]
+    assert found.low < found.value < found.high, "and not an interval without any width"
 
 
 @pytest.mark.parametrize(("count", "place"), [(99, 99), (100, 100), (199, 198), (1000, 991)])

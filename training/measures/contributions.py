@@ -10,7 +10,7 @@ from bundle.coalitions import shapley
 from bundle.manifest import Calibration
 from training.evaluate import Scores
 from training.measures.intervals import Interval, mean_interval
-from training.measures.outputs import independent_groups
+from training.measures.outputs import independent_groups, resampled
 from training.measures.rank import rank_correlation
 
 
@@ -81,7 +81,7 @@ def class_contributions(
     rows = []
     for label in np.unique(scores.labels).tolist():
         own = scores.labels == label
-        of = None if groups is None else groups[own]
+        of = resampled(None if groups is None else groups[own])
         each = {name: mean_interval(found.values[own, at], of) for at, name in enumerate(modalities)}
         probability = mean_interval(found.probability[own], of)
         rows.append(ClassContribution(label, int(own.sum()), probability, float(found.baseline[own].mean()), each))

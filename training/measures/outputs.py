@@ -10,6 +10,9 @@ from bundle import coalitions
 from bundle.manifest import Calibration
 from training.evaluate import Scores
 
+FEWEST_GROUPS = 10
+"""Groups that intervals can be resampled from; with fewer, samples are."""
+
 
 @dataclass(frozen=True)
 class Named:
@@ -61,7 +64,21 @@ def outputs(modalities: tuple[str, ...]) -> tuple[Named, ...]:
 
 
 def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
-    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown."""
-    if scores.groups is None or len(np.unique(scores.groups)) == len(scores.groups):
+    """What intervals over all samples of a split are resampled over: see `resampled`."""
+    return resampled(scores.groups)
+
+
+def resampled(groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown.
+
+    Also where there are fewer than `FEWEST_GROUPS`: resamples of one group are all the same, and those of a few say
+    little, so that samples are taken for independent there and intervals are too narrow.
+    """
+    if groups is None or not FEWEST_GROUPS <= len(np.unique(groups)) < len(groups):
         return None
-    return scores.groups
+    return groups
+
+
+def group_count(scores: Scores) -> int:
+    """How many groups the samples are of; where groups are unknown, every sample is one."""
+    return len(scores.labels) if scores.groups is None else len(np.unique(scores.groups))
