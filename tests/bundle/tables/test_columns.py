@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clients.errors import InvalidCall
-from clients.many.columns import Columns, choose
+from bundle.errors import TableError
+from bundle.tables.columns import Columns, choose
 
 FOLDER = Path("/data")
 
@@ -36,7 +36,7 @@ def test_columns_may_have_other_names() -> None:
     ],
 )
 def test_columns_that_are_not_there_are_refused(columns: list[str], given: tuple[str, ...], message: str) -> None:
-    with pytest.raises(InvalidCall) as caught:
+    with pytest.raises(TableError) as caught:
         choose(columns, given, FOLDER)
     assert message in str(caught.value)
 
@@ -64,6 +64,6 @@ def test_what_is_empty_is_not_sent() -> None:
     ],
 )
 def test_a_cell_that_cannot_be_sent_is_refused(cells: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidCall) as caught:
+    with pytest.raises(TableError) as caught:
         choose(["image", "gene_A"], (), FOLDER).sample(cells)
     assert str(caught.value).startswith(message)
