@@ -1,5 +1,6 @@
 """Which columns of a table are the inputs of a model, and what a row of them holds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -106,11 +107,12 @@ def listed(columns: Sequence[str]) -> str:
 
 
 def _number(column: str, cell: Any) -> float | None:
-    """A number; None where it is missing."""
+    """A number; None where it is missing, as NaN is too in a Parquet file."""
     if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
         return None
     try:
-        return float(cell)
+        number = float(cell)
+        return None if math.isnan(number) else number
     except (TypeError, ValueError):
         raise TableError(
             f"{GENOMICS}: expected a number or an empty cell in column {column!r}, found {str(cell)[:SHOWN]!r}"

@@ -160,7 +160,8 @@ def _csv_rows(path: Path, place: int | None = None, marks: list[int] | None = No
 def _parquet_rows(path: Path, start: int) -> Iterator[dict[str, Any]]:
     """The rows from `start` on; groups of rows before it are not read."""
     with parquet().ParquetFile(path) as file:
-        groups, before = [], start
+        groups: list[int] = []
+        before = start
         for group in range(file.metadata.num_row_groups):
             size = file.metadata.row_group(group).num_rows
             if before < size or groups:

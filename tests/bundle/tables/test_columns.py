@@ -47,7 +47,7 @@ def test_a_row_becomes_payloads() -> None:
     sample = columns.sample(cells)
     assert sample == {"image": FOLDER / "a.png", "text": " a b ", "genomics": {"gene_A": 1.5, "gene_B": None}}
     assert columns.sample(cells | {"image": "/b.png"})["image"] == Path("/b.png")
-    assert columns.sample(cells | {"gene_A": 2, "gene_B": None})["genomics"] == {"gene_A": 2.0, "gene_B": None}
+    assert columns.sample(cells | {"gene_A": 2, "gene_B": float("nan")})["genomics"] == {"gene_A": 2.0, "gene_B": None}
 
 
 def test_what_is_empty_is_not_sent() -> None:
