@@ -158,8 +158,11 @@ def _csv_rows(path: Path, place: int | None = None, marks: list[int] | None = No
 
 
 def _parquet_rows(path: Path, start: int) -> Iterator[dict[str, Any]]:
-    """The rows from `start` on; groups of rows before it are not read."""
-    with parquet().ParquetFile(path) as file:
+    """The rows from `start` on; groups of rows before it are not read.
+
+    What pyarrow's own threads read ahead stays in their heaps: memory would grow with every part that is read.
+    """
+    with parquet().ParquetFile(path, pre_buffer=False) as file:
         groups: list[int] = []
         before = start
         for group in range(file.metadata.num_row_groups):
@@ -168,7 +171,8 @@ def _parquet_rows(path: Path, start: int) -> Iterator[dict[str, Any]]:
                 groups.append(group)
             else:
                 before -= size
-        for batch in file.iter_batches(batch_size=AT_ONCE, row_groups=groups) if groups else ():
+        batches = file.iter_batches(batch_size=AT_ONCE, row_groups=groups, use_threads=False)
+        for batch in batches if groups else ():
             skipped = min(before, batch.num_rows)
             before -= skipped
             yield from batch.slice(skipped).to_pylist()

@@ -14,11 +14,12 @@ from bundle.tables.table import is_parquet, parquet
 from bundle.tables.writing import check_name
 from serving.measuring import batch_size
 from serving.offline import on_ray
+from serving.offline.errors import InvalidOption
 from serving.offline.joining import join
 from serving.offline.parts import Parts
 from serving.offline.plan import Plan, Rules, Shard
 from serving.offline.worker import Means, Part, Worker
-from serving.settings import Settings, SettingsError, cores
+from serving.settings import Settings, cores
 
 SOME_FAILED = 3
 STOPPED = 130
@@ -74,9 +75,9 @@ class Offline:
         for name in ("batch", "threads", "inference_threads", "workers", "part"):
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise SettingsError(f"{name}: expected 1 or more, found {number}")
+                raise InvalidOption(f"{name}: expected 1 or more, found {number}")
         if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
-            raise SettingsError(f"abstain_below: expected a number from 0 to 1, found {self.abstain_below}")
+            raise InvalidOption(f"abstain_below: expected a number from 0 to 1, found {self.abstain_below}")
         if is_parquet(self.table):
             parquet()
         check_name(self.out)
@@ -88,11 +89,11 @@ class Offline:
         """Which rows are meant.
 
         Raises:
-            SettingsError: no such shard.
+            InvalidOption: no such shard.
         """
         number, separator, count = self.shard.partition("/")
         if not (separator and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise SettingsError(f"shard: expected a number and how many there are, such as 3/16, found {self.shard!r}")
+            raise InvalidOption(f"shard: expected a number and how many there are, such as 3/16, found {self.shard!r}")
         return Shard(int(number), int(count))
 
     def means(self) -> Means:

@@ -11,7 +11,7 @@ from bundle.tables.writing import csv_header, schema_of
 from serving.offline.parts import Parts
 from serving.offline.plan import Plan
 
-GROUP = 1 << 25
+GROUP = 1 << 21
 """Bytes of a Parquet file's group of rows: what is in memory at a time, and what readers get at a time."""
 
 
@@ -53,7 +53,7 @@ def _parquet(file: BinaryIO, plan: Plan, paths: list[Path]) -> None:
     with parquet().ParquetWriter(file, schema_of(plan.table, plan.layout)) as writer:
         for path in paths:
             with path.open("rb") as part:
-                waiting.append(parquet().read_table(part))
+                waiting.append(parquet().read_table(part, use_threads=False, pre_buffer=False))
             if sum(table.nbytes for table in waiting) >= GROUP:
                 writer.write_table(pyarrow.concat_tables(waiting))
                 waiting.clear()

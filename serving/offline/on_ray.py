@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from serving.offline.errors import InvalidOption
 from serving.offline.plan import Plan
 from serving.offline.worker import Means, Part, Worker
-from serving.settings import SettingsError
 
 SWITCH = "RAY_USAGE_STATS_ENABLED"
 """Ray reports its use to its maker unless this variable is 0."""
@@ -32,14 +32,14 @@ def ray_module() -> Any:
     """Ray, told to report to nobody.
 
     Raises:
-        SettingsError: it is not installed.
+        InvalidOption: it is not installed.
     """
     os.environ.setdefault(SWITCH, "0")
     try:
         import ray
         import ray.data
     except ImportError:
-        raise SettingsError("engine: expected Ray Data, it is not installed: pip install 'infobridge[ray]'") from None
+        raise InvalidOption("engine: expected Ray Data, it is not installed: pip install 'infobridge[ray]'") from None
     return ray
 
 
@@ -56,7 +56,7 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
         workers: how many; None is as many as there are cores for.
 
     Raises:
-        SettingsError: Ray is not installed.
+        InvalidOption: Ray is not installed.
     """
     ray = ray_module()
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -43,7 +43,10 @@ def read(sample: Mapping[str, Cell], folder: Path, largest: int) -> dict[str, Pa
 
 def _content(path: Path, size: int) -> bytes:
     descriptor = os.open(path, FLAGS)
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("no regular file")
-        return file.read(size)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(size)
+    finally:
+        os.close(descriptor)

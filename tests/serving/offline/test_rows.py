@@ -86,7 +86,7 @@ def test_a_broken_row_says_why(folder: Path, tmp_path: Path, run: Run, monkeypat
         (INVALID_CALL, none + "'media/pipe' is none (no regular file)"),
         (INVALID_CALL, none + "'media' is none (no regular file)"),
         (INVALID_CALL, "expected a payload for one or more of image, text"),
-        ("too-large", "text: expected at most 20 characters, received 21"),
+        ("too-large", "text: expected at most 20 characters, received 21 characters"),
     ]
     assert found[7][0] == INVALID_CALL and found[7][1].startswith(none)
     assert {(row["error_status"], row["request_id"]) for row in read(tmp_path / "answers.csv")} == {("", "")}
