@@ -67,3 +67,11 @@ def test_a_cell_that_cannot_be_sent_is_refused(cells: dict[str, Any], message: s
     with pytest.raises(TableError) as caught:
         choose(["image", "gene_A"], (), FOLDER).sample(cells)
     assert str(caught.value).startswith(message)
+
+
+def test_only_columns_of_the_modalities_that_matter_are_chosen() -> None:
+    columns = ["audio", "image", "text", "gene_A"]
+    assert choose(columns, (), FOLDER, ("image", "text")) == Columns(FOLDER, {"image": "image", "text": "text"})
+    assert choose(columns, (), FOLDER, ("genomics",)) == Columns(FOLDER, {}, ("gene_A",))
+    with pytest.raises(TableError, match="expected one of image, text, = and a column, found 'audio=audio'"):
+        choose(columns, ("audio=audio",), FOLDER, ("image", "text"))
