@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from serving.offline.errors import InvalidOption
+from serving.offline.errors import EngineFailed, InvalidOption
 from serving.offline.plan import Plan
 from serving.offline.worker import Means, Part, Worker
 
 SWITCH = "RAY_USAGE_STATS_ENABLED"
 """Ray reports its use to its maker unless this variable is 0."""
+RETRIES = 3
+"""Times that a worker which died is started again, and that its part is tried again."""
 AT_ONCE = 4096
 """Parts of one data set: each is a block of its own, and Ray keeps account of every block."""
 
@@ -20,10 +22,16 @@ class Actor:
     """A worker in a process of Ray's, perhaps on another machine."""
 
     def __init__(self, plan: Plan, means: Means, batch: int) -> None:
-        self._worker, self._batch = Worker(plan, means), batch
+        self._plan, self._means, self._batch = plan, means, batch
+        self._worker: Worker | None = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
-        """The parts of the given numbers."""
+        """The parts of the given numbers.
+
+        The bundle is loaded with the first: Ray would try a constructor that fails for ten minutes.
+        """
+        if self._worker is None:
+            self._worker = Worker(self._plan, self._means)
         found = [asdict(part) for part in self._worker.parts(map(int, rows["number"]), self._batch)]
         return {name: [part[name] for part in found] for name in found[0]}
 
@@ -57,6 +65,7 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
 
     Raises:
         InvalidOption: Ray is not installed.
+        EngineFailed: the bundle cannot be used where a worker is, or workers die again and again.
     """
     ray = ray_module()
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -79,9 +88,14 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
                 compute=ray.data.ActorPoolStrategy(size=min(count, len(wanted))),
                 num_cpus=cores,
                 num_gpus=gpus,
+                max_restarts=RETRIES,
+                max_task_retries=RETRIES,
             )
             for row in answered.iter_rows():
                 yield Part(int(row["number"]), int(row["rows"]), int(row["errors"]), bytes(row["content"]))
+    except ray.exceptions.RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise EngineFailed(f"expected answers from Ray's workers, found {type(error).__name__}: {lines[-1]}") from error
     finally:
         if started:
             ray.shutdown()

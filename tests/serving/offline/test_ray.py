@@ -61,6 +61,19 @@ def test_one_engine_goes_on_where_the_other_was_stopped(
         assert [row["id"] for row in csv.DictReader(file)] == [f"n{number}" for number in range(60)]
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_a_bundle_that_a_worker_cannot_use_ends_the_run_in_one_line(
+    ray: Any, folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pairs.write(folder / "none.csv", 8)
+    code, _, errors = run(
+        table, tmp_path / "answers.csv", "--engine", "ray", "--workers", "1", "--providers", "NoExecutionProvider"
+    )
+    last = errors.splitlines()[-1]
+    assert code == 2 and "expected answers from Ray's workers, found " in last and "keeps 0 of 8 rows" in last
+
+
 def test_without_ray_the_engine_is_refused_in_one_line(
     folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
