@@ -61,10 +61,10 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
         numbers: of the parts.
         means: of each worker, which takes as many cores as it has threads, and a GPU where the provider needs one.
         batch: samples of an inference.
-        workers: how many; None is as many as there are cores for.
+        workers: how many; None, and at most, as many as there are cores for.
 
     Raises:
-        InvalidOption: Ray is not installed.
+        InvalidOption: Ray is not installed, or a worker has more threads than any machine has cores.
         EngineFailed: the bundle cannot be used where a worker is, or workers die again and again.
     """
     ray = ray_module()
@@ -76,16 +76,15 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        cores = max(means.threads, means.inference_threads or 1)
-        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
-        gpus = 0 if means.providers == ("CPUExecutionProvider",) else 1
+        cores, most = _room(ray, means)
+        gpus = 1 if means.providers != ("CPUExecutionProvider",) and "GPU" in ray.cluster_resources() else 0
         for first in range(0, len(numbers), AT_ONCE):
             wanted = [{"number": number} for number in numbers[first : first + AT_ONCE]]
             answered = ray.data.from_items(wanted, override_num_blocks=len(wanted)).map_batches(
                 Actor,
                 fn_constructor_kwargs={"plan": plan, "means": means, "batch": batch},
                 batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=min(count, len(wanted))),
+                compute=ray.data.ActorPoolStrategy(size=min(workers or most, most, len(wanted))),
                 num_cpus=cores,
                 num_gpus=gpus,
                 max_restarts=RETRIES,
@@ -99,3 +98,16 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
     finally:
         if started:
             ray.shutdown()
+
+
+def _room(ray: Any, means: Means) -> tuple[int, int]:
+    """Cores that a worker takes, and how many workers there is room for; Ray would wait for ever for more.
+
+    Raises:
+        InvalidOption: a worker needs more cores than any machine has.
+    """
+    cores = max(means.threads, means.inference_threads or 1)
+    machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    if cores > max(machines):
+        raise InvalidOption(f"threads: expected at most as many as a machine has cores, {max(machines)}, found {cores}")
+    return cores, sum(count // cores for count in machines)
