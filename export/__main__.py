@@ -12,9 +12,13 @@ from rich.console import Console
 from bundle.checking import one_line
 from bundle.errors import BundleError
 from export.assemble import assemble
-from export.errors import ExportError
+from export.calibrate import Wanted
+from export.errors import ExportError, NotCalibrated
+from export.summary import lines
 from training.checkpoint import read
 from training.errors import TrainingError
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,28 @@ class Options:
     """Name of the model in answers; not given, the folder's."""
     overwrite: bool = False
     """Replace a bundle that is already there."""
+    calibrate: Flag = False
+    """Refuse to export where temperatures cannot be fitted on the validation split; not given, the bundle is then
+    exported without, and says so."""
+    no_calibrate: Flag = False
+    """Leave the probabilities as they are."""
+    shift_quantile: float = Wanted.shift_quantile
+    """Share of validation samples that are not called unusual."""
+    abstain_below: float | None = None
+    """Answers abstain where the predicted class is less probable than this, 0 to 1."""
+    abstain_risk: float | None = None
+    """Answers abstain below the probability, chosen on validation, at which at most this share of answers is wrong."""
+
+    def wanted(self) -> Wanted:
+        """What is to be measured.
+
+        Raises:
+            NotCalibrated: options that contradict one another, or shares that are none.
+        """
+        if self.calibrate and self.no_calibrate:
+            raise NotCalibrated("--calibrate and --no-calibrate contradict one another; give one of them")
+        calibrate = True if self.calibrate else False if self.no_calibrate else None
+        return Wanted(calibrate, self.shift_quantile, self.abstain_below, self.abstain_risk)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with console.status("Tracing and proving the graph"):
             run = read(options.run)
-            difference = assemble(run, options.to, name, options.overwrite)
+            done = assemble(run, options.to, name, options.overwrite, options.wanted())
     except (ExportError, TrainingError, BundleError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
@@ -51,8 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     names = " + ".join(run.modalities)
     console.print(
-        f"{options.to}: {names}, {len(run.labels)} classes; equal to the trained model within {difference:.1e}"
+        f"{options.to}: {names}, {len(run.labels)} classes; equal to the trained model within {done.difference:.1e}"
     )
+    for line in lines(tuple(run.modalities), done):
+        console.print(line)
     return 0
 
 
