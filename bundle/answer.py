@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from bundle.coalitions import index, membership, shapley
 from bundle.errors import InvalidInput
 from bundle.manifest import Calibration, Manifest
 from bundle.modalities import Array
 
+DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
 SHARE = "share_"
 """Prefix of the graph's share outputs: `share_audio` for the input `audio`."""
 SHIFT = "shift_"
@@ -27,6 +29,8 @@ PRESENT = "present"
 class ClassProbability:
     """One class and how probable it is."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
+
     label: str
     probability: float
 
@@ -34,6 +38,8 @@ class ClassProbability:
 @dataclass(frozen=True)
 class ModalityAnswer:
     """What one modality says by itself, and what it adds to the others."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
 
     label: str
     """The class it would choose alone."""

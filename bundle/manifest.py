@@ -28,7 +28,7 @@ LARGEST_SAMPLE = 1 << 28
 """Elements of one input of one sample."""
 EXTREME = 1e9
 """Largest temperature or distance, and one over the smallest: no quotient by one overflows."""
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = ("model", "require_all", "abstain_below", "logits", "coalitions", "present")
 """Names an input must not have: the request's other fields, the graph's other outputs and its other input."""
@@ -80,9 +80,11 @@ class Expectation:
     accuracy: float
     """Share of samples whose most probable class is right, 0..1."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
-    """Ends of its 95 % interval."""
+    """Upper end of its 95 % interval."""
     samples: int
+    """How many samples it was measured on."""
 
 
 @dataclass(frozen=True)

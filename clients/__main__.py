@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
-from rich.text import Text
 
-from clients.answer import Answer, Model
+from clients import shown
 from clients.errors import ClientError, InvalidCall
 from clients.given import Given
 from clients.many import command as many
@@ -24,7 +23,7 @@ KEY = "INFOBRIDGE_KEY"
 
 @dataclass(frozen=True)
 class Predict:
-    """Predict the class of one sample and show how sure each modality is."""
+    """Predict the class of one sample, and show what each modality says and adds."""
 
     url: tyro.conf.Positional[str]
     """Address of the service, such as http://localhost:3000."""
@@ -42,6 +41,10 @@ class Predict:
     """A JSON object, a JSON list, or a CSV of one row."""
     model: Given = None
     """Name of the model; without it the server chooses by the inputs given."""
+    require_all: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Refuse a sample that lacks an input of its model, instead of answering without."""
+    abstain_below: float | None = None
+    """The least probability, from 0 to 1, of a class that is no case for a person; without it the model's own."""
     key_file: Path | None = None
     """File that holds the key of the service; without it, the environment's INFOBRIDGE_KEY."""
     timeout: float = 60.0
@@ -82,45 +85,23 @@ def run(command: Predict | Models, key: str | None) -> None:
         if isinstance(command, Predict):
             given = {name: getattr(command, name) for name in INPUTS}
             answer = client.predict(
-                model=command.model, **{name: value for name, value in given.items() if value is not None}
+                model=command.model,
+                require_all=command.require_all or None,
+                abstain_below=command.abstain_below,
+                **{name: value for name, value in given.items() if value is not None},
             )
-            show(asdict(answer) if command.json else prediction_table(answer))
+            show(asdict(answer) if command.json else shown.prediction(answer))
         else:
             models = client.models()
-            show([asdict(model) for model in models] if command.json else models_table(models))
+            show([asdict(model) for model in models] if command.json else shown.models(models))
 
 
 def show(content: object) -> None:
-    """Print a table as it is, anything else as JSON."""
-    if isinstance(content, Table):
+    """Print what is meant for people as it is, anything else as JSON."""
+    if isinstance(content, Table | Group):
         Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(content)
     else:
         print(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def prediction_table(answer: Answer) -> Table:
-    """The classes, most probable first, then what each modality says alone."""
-    table = Table(title=Text(f"{answer.model}: {answer.timing.total:.0f} ms"), title_justify="left")
-    for heading in ("", "class", "probability"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "probability" else "left")
-    best = answer.predictions[0].label
-    for entry in answer.predictions:
-        table.add_row("fused" if entry.label == best else "", Text(entry.label), f"{entry.probability:.3f}")
-    table.add_section()
-    for name, said in answer.modalities.items():
-        table.add_row(Text(f"{name} alone"), Text(said.label), Text(f"{said.confidence:.3f} for {best}"))
-    return table
-
-
-def models_table(models: tuple[Model, ...]) -> Table:
-    """One row for each model."""
-    table = Table()
-    for heading in ("model", "inputs", "classes", "runs on"):
-        table.add_column(heading, overflow="fold")
-    for model in models:
-        inputs = ", ".join(entry.name for entry in model.inputs)
-        table.add_row(*map(Text, (model.name, inputs, ", ".join(model.labels), model.provider)))
-    return table
 
 
 def read_key(path: Path | None) -> str | None:

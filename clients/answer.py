@@ -1,6 +1,6 @@
 """What the service answers, as values: a prediction with its timing, and the models there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Answer(Prediction):
-    """The prediction for one sample: every class, each modality's own opinion, and the timing."""
+    """The prediction for one sample: every class, what each modality says and adds, what to note, and the timing."""
 
     timing: Timing
     request_id: str | None = None
@@ -50,6 +50,18 @@ class ModelInput:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What was measured when the model was exported."""
+
+    accuracy: float
+    """Share of test samples whose most probable class was right, 0..1."""
+    low: float
+    high: float
+    """Ends of its 95 % interval."""
+    samples: int
+
+
+@dataclass(frozen=True)
 class Model:
     """One model that the server offers."""
 
@@ -58,6 +70,12 @@ class Model:
     inputs: tuple[ModelInput, ...]
     provider: str
     """What runs it, such as `CPUExecutionProvider`."""
+    may_be_missing: tuple[str, ...] = ()
+    """Inputs that a sample may lack, so long as one is left."""
+    expectations: dict[str, Expected] = field(default_factory=dict)
+    """The accuracy to expect with some inputs only, by their names (`audio`, `audio+video`), and with all."""
+    abstain_below: float | None = None
+    """Answers of less probability abstain, where a request does not say otherwise."""
 
 
 @dataclass(frozen=True)

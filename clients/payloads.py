@@ -21,31 +21,22 @@ Part = tuple[str | None, bytes | Upload]
 Parts = list[tuple[str, Part]]
 
 TEXT = "text"
-MODEL = "model"
 INLINE_LIMIT = 64 * 1024
 """Bytes of a text or of numbers that are sent as a plain part; what is longer is uploaded, for which servers allow
 more."""
 
 
-def parts(payloads: Mapping[str, Payload], model: str | None = None) -> Parts:
-    """The parts of a request, every file found and opened once.
+def parts(payloads: Mapping[str, Payload]) -> Parts:
+    """The parts of a sample, every file found and opened once.
 
     Raises:
         InvalidCall: no payload, a file that cannot be read, or a value that cannot be sent; names the input.
     """
     if not payloads:
-        raise InvalidCall("expected a payload for every input of a model, such as image=... and text=..., found none")
-    found = [(name, _part(name, payload)) for name, payload in payloads.items()]
-    return found + model_part(model)
-
-
-def model_part(model: str | None) -> Parts:
-    """The part that names a model; none for None.
-
-    Raises:
-        InvalidCall: the name is no text in Unicode.
-    """
-    return [] if model is None else [(MODEL, (None, _encoded(MODEL, model)))]
+        raise InvalidCall(
+            "expected a payload for one or more inputs of a model, such as image=... and text=..., found none"
+        )
+    return [(name, _part(name, payload)) for name, payload in payloads.items()]
 
 
 def _part(name: str, payload: Payload) -> Part:
@@ -53,7 +44,7 @@ def _part(name: str, payload: Payload) -> Part:
         case bytes() | bytearray() | memoryview():
             return name, bytes(payload)
         case str() if name == TEXT:
-            return _inline(name, _encoded(name, payload))
+            return _inline(name, encoded(name, payload))
         case str() | os.PathLike():
             return name, _file(name, payload)
         case Mapping() | Sequence() | np.ndarray():
@@ -66,7 +57,12 @@ def _inline(name: str, content: bytes) -> Part:
     return (None if len(content) <= INLINE_LIMIT else name), content
 
 
-def _encoded(name: str, text: str) -> bytes:
+def encoded(name: str, text: str) -> bytes:
+    """A text as it is sent.
+
+    Raises:
+        InvalidCall: it is none in Unicode; names the field.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError:

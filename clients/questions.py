@@ -9,7 +9,8 @@ import httpx
 from clients.answer import Answer, Batch, BatchItem, Model, Models, parse
 from clients.conversation import Call, Conversation, Manners
 from clients.errors import ClientError, InvalidCall, TooLarge, UnexpectedAnswer, answer_error
-from clients.payloads import Parts, Payload, model_part, parts
+from clients.options import Options
+from clients.payloads import Parts, Payload, parts
 from clients.problems import REQUEST_ID, from_fields
 
 Sample = Mapping[str, Payload]
@@ -20,9 +21,9 @@ BATCH = 64
 """Samples of one request, the server's own default limit; where its limit is less, it says so and gets halves."""
 
 
-def predict(manners: Manners, payloads: Sample, model: str | None) -> Conversation[Answer]:
+def predict(manners: Manners, payloads: Sample, options: Options) -> Conversation[Answer]:
     """The prediction for one sample."""
-    response = yield from manners.ask(Call("POST", "/v1/predict", parts(payloads, model)))
+    response = yield from manners.ask(Call("POST", "/v1/predict", parts(payloads) + options.parts()))
     answer = parse(Answer, response.content)
     return replace(_checked(answer), request_id=response.headers.get(REQUEST_ID))
 
@@ -33,11 +34,11 @@ def models(manners: Manners) -> Conversation[tuple[Model, ...]]:
     return parse(Models, response.content).models
 
 
-def predict_batch(manners: Manners, samples: Sequence[Sample], model: str | None) -> Conversation[list[Result]]:
+def predict_batch(manners: Manners, samples: Sequence[Sample], options: Options) -> Conversation[list[Result]]:
     """One result for each sample, in order; what cannot be sent is a result too."""
     results: dict[int, Result] = {}
     sendable: list[tuple[int, Parts]] = []
-    chosen = model_part(model)
+    chosen = options.parts()
     for index, sample in enumerate(samples):
         try:
             sendable.append((index, parts(sample)))

@@ -11,6 +11,7 @@ import httpx
 from clients import network, questions
 from clients.answer import Answer, Model
 from clients.conversation import FAILURES, Conversation, Outcome, Pause, Value
+from clients.options import Options
 from clients.payloads import Payload
 from clients.questions import Result, Sample
 from clients.retrying import Retries
@@ -61,34 +62,57 @@ class Client:
         """Close the connections; the client cannot be used afterwards."""
         self._http.close()
 
-    def predict(self, *, model: str | None = None, **payloads: Payload) -> Answer:
+    def predict(
+        self,
+        *,
+        model: str | None = None,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+        **payloads: Payload,
+    ) -> Answer:
         """The prediction for one sample.
 
         Args:
             model: name of the model; None leaves the choice to the server, by the set of inputs.
-            payloads: one for each input of the model, by its name, such as `audio=Path("a.wav")`; see
+            require_all: whether a sample that lacks an input of its model is an error (`InvalidRequest`); otherwise
+                the answer does without it and says so (`missing`). A strict server takes it for an error anyway.
+            abstain_below: the least probability, 0..1, of a predicted class whose answer does not `abstain`; None
+                leaves it to the model.
+            payloads: one or more inputs of the model, by name, such as `audio=Path("a.wav")`; see
                 `clients.payloads.Payload`. Files are read while they are sent, and never held whole.
 
         Raises:
             InvalidCall: what is given cannot be sent, or a file changed meanwhile.
             ClientError: one of the tree in `clients.errors`.
         """
-        return self._hold(questions.predict(self._manners, payloads, model))
+        options = Options(model, require_all, abstain_below)
+        return self._hold(questions.predict(self._manners, payloads, options))
 
-    def predict_batch(self, samples: Sequence[Sample], model: str | None = None) -> list[Result]:
+    def predict_batch(
+        self,
+        samples: Sequence[Sample],
+        model: str | None = None,
+        *,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+    ) -> list[Result]:
         """The predictions for many samples, in as few requests as the server's limits allow, one after the other.
 
         Args:
             samples: for each, its payloads by the names of the inputs, as `predict` takes them.
             model: name of the model for all of them.
+            require_all: for all of them, as `predict` takes it.
+            abstain_below: for all of them, as `predict` takes it.
 
         Returns:
             For each sample, in order, its answer, or as a value the error that `predict` would have raised for it.
 
         Raises:
+            InvalidCall: `require_all` or `abstain_below` is of no use.
             ClientError: a request as a whole failed; there are no results then.
         """
-        return self._hold(questions.predict_batch(self._manners, samples, model))
+        options = Options(model, require_all, abstain_below)
+        return self._hold(questions.predict_batch(self._manners, samples, options))
 
     def models(self) -> tuple[Model, ...]:
         """Every model the service offers.

@@ -11,6 +11,7 @@ import httpx
 from clients import network, questions
 from clients.answer import Answer, Model
 from clients.conversation import FAILURES, Conversation, Outcome, Pause, Value
+from clients.options import Options
 from clients.payloads import Payload
 from clients.questions import Result, Sample
 from clients.retrying import Retries
@@ -51,13 +52,29 @@ class AsyncClient:
         """Close the connections; the client cannot be used afterwards."""
         await self._http.aclose()
 
-    async def predict(self, *, model: str | None = None, **payloads: Payload) -> Answer:
+    async def predict(
+        self,
+        *,
+        model: str | None = None,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+        **payloads: Payload,
+    ) -> Answer:
         """The prediction for one sample; see `Client.predict`."""
-        return await self._hold(questions.predict(self._manners, payloads, model))
+        options = Options(model, require_all, abstain_below)
+        return await self._hold(questions.predict(self._manners, payloads, options))
 
-    async def predict_batch(self, samples: Sequence[Sample], model: str | None = None) -> list[Result]:
+    async def predict_batch(
+        self,
+        samples: Sequence[Sample],
+        model: str | None = None,
+        *,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+    ) -> list[Result]:
         """The predictions for many samples; see `Client.predict_batch`."""
-        return await self._hold(questions.predict_batch(self._manners, samples, model))
+        options = Options(model, require_all, abstain_below)
+        return await self._hold(questions.predict_batch(self._manners, samples, options))
 
     async def models(self) -> tuple[Model, ...]:
         """Every model the service offers; see `Client.models`."""

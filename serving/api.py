@@ -114,10 +114,14 @@ class Api:
         if name not in model.inputs:
             takes = ", ".join(model.inputs)
             raise problem("unknown-example", f"the model takes {takes}", field=shorten(name), possible=model.inputs)
-        try:
-            content, kind = model.examples.payload(_index(request), name)
-        except KeyError:
-            raise _unknown_example(len(model.examples)) from None
+        index = _index(request)
+        if not 0 <= index < len(model.examples):
+            raise _unknown_example(len(model.examples))
+        has = model.examples.inputs[index]
+        if name not in has:
+            detail = f"example {index} has no {name}; it has {', '.join(has)}"
+            raise problem("unknown-example", detail, field=name, possible=has)
+        content, kind = model.examples.payload(index, name)
         return Response(content, headers={"Content-Type": kind})
 
     async def _live(self, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Bucket = tuple[Hashable, ...]
 
 
 class QueueFull(Exception):
@@ -45,7 +46,7 @@ class MicroBatcher(Generic[Item, Result]):
 
     Args:
         function: results of a list of items, in order.
-        bucket: only items of the same bucket share a call.
+        bucket: only items whose buckets agree share a call; a None in a bucket agrees with anything.
         max_batch: most items of a call.
         wait: seconds the first item waits for others.
         queue_length: most items that wait.
@@ -54,7 +55,7 @@ class MicroBatcher(Generic[Item, Result]):
     def __init__(
         self,
         function: Callable[[Sequence[Item]], Sequence[Result]],
-        bucket: Callable[[Item], Hashable],
+        bucket: Callable[[Item], Bucket],
         max_batch: int,
         wait: float,
         queue_length: int,
@@ -115,11 +116,21 @@ class MicroBatcher(Generic[Item, Result]):
         while True:
             await self._until_due()
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
-            buckets: dict[Hashable, list[_Waiting[Item, Result]]] = defaultdict(list)
-            for entry in taken:
-                buckets[self._bucket(entry.item)].append(entry)
-            for entries in buckets.values():
+            for entries in self._sorted(taken):
                 await self._run(entries)
+
+    def _sorted(self, taken: list[_Waiting[Item, Result]]) -> list[list[_Waiting[Item, Result]]]:
+        """Entries that may share a call; what fits anywhere goes where the first are that it fits with."""
+        found: list[tuple[Bucket, list[_Waiting[Item, Result]]]] = []
+        for entry in taken:
+            own = self._bucket(entry.item)
+            place = next((place for place, (bucket, _) in enumerate(found) if _agree(bucket, own)), None)
+            if place is None:
+                found.append((own, [entry]))
+            else:
+                bucket, entries = found[place]
+                found[place] = tuple(map(_known, bucket, own)), [*entries, entry]
+        return [entries for _, entries in found]
 
     async def _until_due(self) -> None:
         """Return when a batch is full, or when the oldest item has waited long enough."""
@@ -164,3 +175,11 @@ class MicroBatcher(Generic[Item, Result]):
         results = self._function(items)
         assert len(results) == len(items), "a batch function gives one result for each item"
         return results
+
+
+def _agree(one: Bucket, other: Bucket) -> bool:
+    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+
+
+def _known(one: Hashable, other: Hashable) -> Hashable:
+    return other if one is None else one

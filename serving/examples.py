@@ -1,5 +1,7 @@
 """Ready-made requests: the generated payloads that every bundle carries for its own check."""
 
+from collections.abc import Sequence
+
 from bundle.manifest import GOLDEN
 from bundle.predictor import Predictor
 from bundle.selfcheck import golden_payloads, read_golden
@@ -21,12 +23,24 @@ MAGIC = (
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "audio/wav": ".wav", "audio/flac": ".flac", "video/mp4": ".mp4"}
 
 
+def complete(samples: Sequence[dict[str, bytes]], names: Sequence[str]) -> dict[str, bytes]:
+    """The first sample; what it lacks is taken from the next that has it."""
+    found: dict[str, bytes] = {}
+    for sample in samples:
+        found = sample | found
+    return {name: found[name] for name in names if name in found}
+
+
 class Examples:
-    """The golden samples of a bundle as payloads, and as whole requests."""
+    """The golden samples of a bundle, some of which lack inputs, as payloads and as whole requests."""
 
     def __init__(self, predictor: Predictor) -> None:
-        golden = read_golden(predictor.folder / GOLDEN)
-        self._payloads = golden_payloads(golden, predictor.manifest.modalities)
+        names = predictor.manifest.modalities
+        self._payloads = golden_payloads(read_golden(predictor.folder / GOLDEN), names)
+        self.complete = complete(self._payloads, names)
+        """One payload for every input."""
+        self.inputs = tuple(tuple(sample) for sample in self._payloads)
+        """Which inputs each example has."""
         self._modalities = predictor.modalities
         self._name = predictor.manifest.name
 
@@ -37,7 +51,7 @@ class Examples:
         """The payload of one input, and its media type.
 
         Raises:
-            KeyError: there is no such example or input.
+            KeyError: there is no such example, or it lacks this input.
         """
         content = self._sample(index)[name]
         kind = TYPES.get(self._modalities[name].name)

@@ -9,10 +9,9 @@ from starlette.requests import Request
 
 from bundle.errors import InvalidInput
 from serving.form import MAX_PARTS, read_form
+from serving.options import NAMES, Options
 from serving.problems import problem
 
-MODEL = "model"
-"""The field that names a model; no input may have this name."""
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
 IDENTITY = "identity"
@@ -34,10 +33,7 @@ class Fields:
     """What one request asks."""
 
     inputs: dict[str, Field]
-    model: str | None = None
-    """The model asked for; None leaves the choice to the set of fields."""
-    shared: bool = False
-    """Whether all samples of a request ask for this model."""
+    options: Options
 
 
 async def read_fields(request: Request, part_limit: int) -> Fields:
@@ -45,7 +41,7 @@ async def read_fields(request: Request, part_limit: int) -> Fields:
 
     Raises:
         ProblemError: 400, 413 or 415 for a body that cannot be read.
-        InvalidInput: a field given twice, or a constant that is not JSON.
+        InvalidInput: a field given twice, an option of another value than its own, or a constant that is not JSON.
     """
     _, pairs = await read_pairs(request, part_limit, MAX_PARTS)
     return gather(pairs)
@@ -86,28 +82,15 @@ def gather(pairs: list[tuple[str, Field]]) -> Fields:
     """The fields of one sample.
 
     Raises:
-        InvalidInput: a field given twice, or a model's name that is none.
+        InvalidInput: a field given twice, or an option whose value is none of its own.
     """
     inputs: dict[str, Field] = {}
     for name, field in pairs:
         if name in inputs:
             raise InvalidInput("each field once", "the field twice", shorten(name))
         inputs[name] = field
-    named = inputs.pop(MODEL, None)
-    return Fields(inputs, None if named is None else model_name(named.content))
-
-
-def model_name(content: object) -> str:
-    """The content of the field that names a model.
-
-    Raises:
-        InvalidInput: it is no name.
-    """
-    if isinstance(content, bytes):
-        return content.decode("utf-8", errors="replace")
-    if not isinstance(content, str):
-        raise InvalidInput("the name of a model", type(content).__name__, MODEL)
-    return content
+    said = {name: inputs.pop(name).content for name in NAMES if name in inputs}
+    return Fields(inputs, Options.read(said))
 
 
 def shorten(name: str) -> str:

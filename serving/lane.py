@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,7 +13,7 @@ from bundle.answer import Prediction
 from bundle.modalities import Payload
 from bundle.predictor import Arrays, Predictor
 from bundle.work import Work
-from serving.batcher import MicroBatcher, QueueFull
+from serving.batcher import Bucket, MicroBatcher, QueueFull
 from serving.metrics import Histogram
 from serving.settings import Settings
 
@@ -216,15 +216,21 @@ def _average(before: float, newest: float) -> float:
     return before + WEIGHT * (newest - before) if before > 0 else newest
 
 
-def bucket(predictor: Predictor) -> Callable[[_Decoded], Hashable]:
-    """Samples whose varying axes are alike, up to a factor of two, are padded and run together."""
+def bucket(predictor: Predictor) -> Callable[[_Decoded], Bucket]:
+    """Samples whose varying axes are alike, up to a factor of two, are padded and run together.
+
+    A sample that lacks an input fits with any length of it.
+    """
     varying = [
         (name, axis)
         for name, modality in predictor.modalities.items()
         for axis, size in enumerate(modality.shape)
         if size is None
     ]
-    return lambda decoded: tuple((decoded.arrays[name].shape[axis] - 1).bit_length() for name, axis in varying)
+    return lambda decoded: tuple(
+        (decoded.arrays[name].shape[axis] - 1).bit_length() if name in decoded.arrays else None
+        for name, axis in varying
+    )
 
 
 def retry_after(delay: float) -> dict[str, str]:

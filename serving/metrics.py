@@ -14,10 +14,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from bundle.answer import Prediction
 from serving.journey import STAGES, Journey
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+NOTES = ("missing", "unusual", "disagreement", "abstained")
+"""What may be to note of an answer; the first two concern single inputs."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
 
@@ -61,10 +64,25 @@ class ModelNumbers:
         self.queue = queue
         self.sizes = Histogram(SIZES)
         """Samples of each inference."""
+        self.answers = 0
+        self.noted = dict.fromkeys(NOTES, 0)
+        """Answers by what is to be noted of them."""
+        self.inputs: dict[tuple[str, str], int] = defaultdict(int)
+        """Times that an input was missing or unusual, by its name and which."""
+
+    def count(self, prediction: Prediction) -> None:
+        """Count an answer; nothing of what it says."""
+        self.answers += 1
+        said = (prediction.missing, prediction.unusual, prediction.disagreement, prediction.abstain)
+        for note, true in zip(NOTES, said, strict=True):
+            self.noted[note] += bool(true)
+        for note, names in zip(NOTES, (prediction.missing, prediction.unusual), strict=False):
+            for name in names:
+                self.inputs[name, note] += 1
 
 
 class Metrics(Collector):
-    """Everything that is counted. Labels are names of routes, kinds of problems, stages and models: never a path."""
+    """Everything that is counted. Labels are routes, kinds of problems, stages, models and inputs by name: no paths."""
 
     def __init__(self) -> None:
         self._requests: dict[Labels, int] = defaultdict(int)
@@ -134,8 +152,32 @@ class Metrics(Collector):
             queue.add_metric((name,), numbers.queue())
         yield info
         yield queue
+        yield from _of_answers(models)
         sizes = {name: numbers.sizes for name, numbers in models.items()}
         yield _histogram("infobridge_batch_size", "Samples of each inference, by model.", "model", sizes)
+
+
+def _of_answers(models: dict[str, ModelNumbers]) -> Iterable[Metric]:
+    answers = CounterMetricFamily("infobridge_answers", "Samples answered, by model.", labels=("model",))
+    noted = CounterMetricFamily(
+        "infobridge_noted_answers",
+        "Answers without one of the inputs, with an unusual one, with inputs that disagree, or that abstained.",
+        labels=("model", "note"),
+    )
+    inputs = CounterMetricFamily(
+        "infobridge_noted_inputs",
+        "Inputs that were missing or unlike the training data (unusual).",
+        labels=("model", "input", "note"),
+    )
+    for model, numbers in models.items():
+        answers.add_metric((model,), numbers.answers)
+        for note, count in numbers.noted.items():
+            noted.add_metric((model, note), count)
+        for (name, note), count in numbers.inputs.items():
+            inputs.add_metric((model, name, note), count)
+    yield answers
+    yield noted
+    yield inputs
 
 
 def _histogram(name: str, documentation: str, label: str, histograms: dict[str, Histogram]) -> HistogramMetricFamily:

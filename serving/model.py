@@ -10,9 +10,9 @@ from bundle.modalities import Payload
 from bundle.predictor import Predictor
 from bundle.work import Work
 from serving.examples import Examples
-from serving.fields import Field
+from serving.fields import Field, Fields
 from serving.journey import Journey, milliseconds
-from serving.lane import Answered, Batched, Direct, Lane
+from serving.lane import Batched, Direct, Lane
 from serving.metrics import ModelNumbers
 from serving.schema import FILE, Answer, InputDescription, ModelDescription, Timing, field_type
 from serving.settings import Settings
@@ -46,6 +46,7 @@ class ServedModel:
         self.numbers = ModelNumbers(predictor.provider, lambda: self._lane.waiting)
         self.examples = Examples(predictor)
         self._limits = settings.limits()
+        self._require_all = settings.require_all
         self._sha256 = hashlib.sha256((predictor.folder / MANIFEST).read_bytes()).hexdigest()
         sizes = self.numbers.sizes
         self._lane: Lane
@@ -81,19 +82,18 @@ class ServedModel:
             found[name] = content
         return found
 
-    async def answer(self, inputs: Mapping[str, Field], journey: Journey) -> Answer:
-        """The answer for one sample; its stages are added to the journey.
+    async def answer(self, fields: Fields, journey: Journey) -> Answer:
+        """The answer for one sample, held to the request's own `abstain_below`; stages are added to the journey.
 
         Raises:
             InvalidInput: a field that cannot be used.
             QueueFull: too many samples wait.
         """
-        answered = await self._lane.run(self.payloads(inputs), Work(self._limits))
+        answered = await self._lane.run(self.payloads(fields.inputs), Work(self._limits))
         for stage in ("decode", "queue", "infer"):
             journey.add(stage, getattr(answered, stage))
-        return self._to_answer(answered, journey)
-
-    def _to_answer(self, answered: Answered, journey: Journey) -> Answer:
+        prediction = answered.prediction.abstaining(fields.options.abstain_below)
+        self.numbers.count(prediction)
         timing = Timing(
             receive=milliseconds(journey.stages.get("receive", 0.0)),
             decode=milliseconds(answered.decode),
@@ -101,8 +101,7 @@ class ServedModel:
             infer=milliseconds(answered.infer),
             total=milliseconds(journey.elapsed()),
         )
-        found = answered.prediction
-        return Answer(found.model, found.predictions, found.modalities, timing)
+        return Answer(**vars(prediction), timing=timing)
 
     def describe(self) -> ModelDescription:
         """What a caller may know about it."""
@@ -114,11 +113,15 @@ class ServedModel:
                 InputDescription(entry.name, entry.modality, self.fields[entry.name], entry.shape, entry.dtype)
                 for entry in manifest.inputs
             ),
+            may_be_missing=() if self._require_all or len(self.inputs) == 1 else self.inputs,
             calibration=manifest.calibration,
+            expectations=manifest.expectations,
+            shifts=manifest.shifts,
+            abstain_below=manifest.abstain_below,
             provenance=manifest.provenance,
             schema_version=manifest.schema_version,
             provider=self.predictor.provider,
             batch=self.batch,
-            examples=len(self.examples),
+            examples=self.examples.inputs,
             sha256=self._sha256,
         )

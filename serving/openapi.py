@@ -44,7 +44,7 @@ def document(models: Sequence[ServedModel], settings: Settings) -> Json:
         "info": {
             "title": "InfoBridge",
             "version": _version(),
-            "description": "Paired raw signals to a class, with the confidence of each modality.",
+            "description": "Paired raw signals to a class, with what each modality says and contributes.",
         },
         "paths": {path: _operations(entry, keyed) for path, entry in _paths(models, settings).items()},
         "components": {"schemas": {**definitions["$defs"], "Problem": PROBLEM}},
@@ -145,14 +145,25 @@ def _reload() -> Json:
     }
 
 
+def _lacking(settings: Settings) -> str:
+    if settings.require_all:
+        return "This server requires every input of the model."
+    return (
+        "A sample may lack inputs of its model, so long as one is left: they are left out of the request, and the "
+        "answer says what was `missing`. An input that is there and empty is an error of its field, since a file that "
+        "came out empty is a fault that should not pass for a choice."
+    )
+
+
 def _predict(models: Sequence[ServedModel], settings: Settings) -> Json:
     examples = {model.name: {"value": sample_answer(model)} for model in models}
     return {
         "operationId": "predict",
         "summary": "Predict the class of one sample",
         "description": (
-            "The set of fields decides which model answers; where several take it, the field `model` names one. A file "
-            "may be sent in two fields: a clip with sound serves as both audio and video. A request may have "
+            "The set of fields decides which model answers: the one that takes exactly these, else the only one that "
+            f"takes these and more; where several do, the field `model` names one. {_lacking(settings)} A file may be "
+            "sent in two fields: a clip with sound serves as both audio and video. A request may have "
             f"{settings.body_limit} bytes, a part that is not a file, or a JSON body, {settings.part_limit}."
         ),
         "requestBody": predict_body(models, settings),
@@ -173,7 +184,8 @@ def _predict_batch(models: Sequence[ServedModel], settings: Settings) -> Json:
         "summary": "Predict the classes of many samples",
         "description": (
             "Parts are named by sample and field: `0.image`, `0.text`, `1.image` and so on, up to "
-            f"{settings.batch_items} samples. Each gets an answer or a problem of its own, in the order of the request."
+            f"{settings.batch_items} samples. Each gets an answer or a problem of its own, in the order sent. "
+            "`model`, `require_all` and `abstain_below` are of all samples; named like `0.model`, they are of one."
         ),
         "requestBody": batch_body(models, settings),
         "responses": {

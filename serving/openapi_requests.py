@@ -7,8 +7,10 @@ from typing import Any
 from bundle.modalities import Genomics, Modality
 from bundle.modalities.genomics import LARGEST
 from serving.examples import BINARY
-from serving.fields import JSON, MODEL, MULTIPART
+from serving.fields import JSON, MULTIPART
 from serving.model import ServedModel
+from serving.openapi_choices import choices
+from serving.options import ABSTAIN_BELOW, MODEL, NAMES, REQUIRE_ALL, SPELT
 from serving.schema import FILE
 from serving.settings import Settings
 
@@ -26,13 +28,20 @@ MEDIA_TYPES = {
 }
 WORD = r"^[^\u0000]*\S[^\u0000]*$"
 """Something that is not white space, and no NUL."""
+STRICTLY = "Refuse a sample that lacks an input of its model. A server that requires all inputs does so without it."
+BELOW = "Answers whose predicted class is less probable abstain; without it the bundle's own `abstain_below` counts."
+NO = [spelling for spelling, meant in SPELT.items() if not meant]
+FORM_OPTIONS: Json = {
+    REQUIRE_ALL: {"enum": list(SPELT), "description": STRICTLY},
+    ABSTAIN_BELOW: {"type": "number", "minimum": 0, "maximum": 1, "description": BELOW},
+}
+JSON_OPTIONS: Json = FORM_OPTIONS | {REQUIRE_ALL: {"type": "boolean", "description": STRICTLY}}
 NUMBER: Json = {"anyOf": [{"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, {"type": "null"}]}
 
 
 def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     """The body of a request for one sample."""
-    named = _named(models)
-    forms = [_form(model, settings, model.name in named) for model in models]
+    forms = [_form(model, models, settings) for model in models]
     examples = {
         model.name: {
             "summary": " + ".join(model.inputs),
@@ -44,10 +53,10 @@ def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     content: Json = {
         MULTIPART: {"schema": {"oneOf": forms}, "encoding": _encoding(models), "examples": examples},
     }
-    inline = _inline(models)
+    inline = _inline(models, settings)
     if inline:
         content[JSON] = {
-            "schema": {"oneOf": [_object(model, settings, model.name in named) for model in inline]},
+            "schema": {"oneOf": [_object(model, models, settings) for model in inline]},
             "examples": {model.name: {"value": _example(model)} for model in inline},
         }
     return {"required": True, "content": content}
@@ -56,17 +65,17 @@ def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
 def batch_body(models: Sequence[ServedModel], settings: Settings) -> Json:
     """The body of a request for many samples."""
     inputs = list(dict.fromkeys(name for model in models for name in model.inputs))
-    names = "|".join([*inputs, MODEL])
+    names = "|".join([*inputs, *NAMES])
     numbers = "|".join(map(str, range(settings.batch_items)))
     form: Json = {
         "type": "object",
-        "properties": {MODEL: {"enum": [model.name for model in models]}},
+        "properties": {MODEL: {"enum": [model.name for model in models]}, **FORM_OPTIONS},
         "patternProperties": {f"^({numbers})[.]({names})$": {"type": "string"}},
         "additionalProperties": False,
-        "not": {"propertyNames": {"const": MODEL}},
+        "not": {"propertyNames": {"enum": list(NAMES)}},
     }
     content: Json = {MULTIPART: {"schema": form}}
-    inline = _inline(models)
+    inline = _inline(models, settings)
     if inline:
         items = {
             "type": "array",
@@ -77,7 +86,7 @@ def batch_body(models: Sequence[ServedModel], settings: Settings) -> Json:
         content[JSON] = {
             "schema": {
                 "type": "object",
-                "properties": {"items": items, MODEL: {"enum": [model.name for model in inline]}},
+                "properties": {"items": items, MODEL: {"enum": [model.name for model in inline]}, **JSON_OPTIONS},
                 "required": ["items"],
                 "additionalProperties": False,
             },
@@ -90,17 +99,24 @@ def sample_answer(model: ServedModel) -> Json:
     """What an answer of this model looks like."""
     labels = model.predictor.manifest.labels
     even = round(1 / len(labels), 4)
+    own = {"label": labels[0], "confidence": even, "contribution": 0.0, "shift": 0.5}
     return {
         "model": model.name,
         "predictions": [{"label": label, "probability": even} for label in labels],
-        "modalities": {name: {"label": labels[0], "confidence": even} for name in model.inputs},
+        "modalities": dict.fromkeys(model.inputs, own),
+        "missing": [],
+        "baseline": even,
+        "disagreement": False,
+        "unusual": [],
+        "abstain": False,
         "timing": {"receive": 0.6, "decode": 5.1, "queue": 2.0, "infer": 8.2, "total": 16.4},
     }
 
 
-def _inline(models: Sequence[ServedModel]) -> list[ServedModel]:
-    """Models that take JSON: those without a file."""
-    return [model for model in models if FILE not in model.fields.values()]
+def _inline(models: Sequence[ServedModel], settings: Settings) -> list[ServedModel]:
+    """Models that take JSON: those with inputs that are no files, or without any file where all are required."""
+    enough = all if settings.require_all else any
+    return [model for model in models if enough(kind != FILE for kind in model.fields.values())]
 
 
 def _encoding(models: Sequence[ServedModel]) -> Json:
@@ -114,24 +130,22 @@ def _encoding(models: Sequence[ServedModel]) -> Json:
     return found
 
 
-def _named(models: Sequence[ServedModel]) -> set[str]:
-    """Models that requests must name: those whose inputs another one takes as well."""
-    taken = [frozenset(model.inputs) for model in models]
-    return {model.name for model in models if taken.count(frozenset(model.inputs)) > 1}
-
-
-def _form(model: ServedModel, settings: Settings, named: bool) -> Json:
+def _form(model: ServedModel, models: Sequence[ServedModel], settings: Settings) -> Json:
     binary: Json = {"type": "string", "contentMediaType": BINARY}
     properties = {
         name: binary if model.fields[name] == FILE else _value(modality, settings)
         for name, modality in model.predictor.modalities.items()
     }
-    return _closed(model, properties, named)
+    return _closed(model, properties | FORM_OPTIONS, choices(model, models, properties, settings.require_all, NO))
 
 
-def _object(model: ServedModel, settings: Settings, named: bool) -> Json:
-    values = {name: _value(modality, settings) for name, modality in model.predictor.modalities.items()}
-    return _closed(model, values, named)
+def _object(model: ServedModel, models: Sequence[ServedModel], settings: Settings) -> Json:
+    values = {
+        name: _value(modality, settings)
+        for name, modality in model.predictor.modalities.items()
+        if model.fields[name] != FILE
+    }
+    return _closed(model, values | JSON_OPTIONS, choices(model, models, values, settings.require_all, [False]))
 
 
 def _value(modality: Modality, settings: Settings) -> Json:
@@ -156,23 +170,24 @@ def _value(modality: Modality, settings: Settings) -> Json:
     return {"oneOf": [by_name, in_order]}
 
 
-def _closed(model: ServedModel, properties: Json, named: bool) -> Json:
+def _closed(model: ServedModel, properties: Json, choices: list[Json]) -> Json:
     return {
         "type": "object",
         "title": model.name,
         "properties": {**properties, MODEL: {"const": model.name}},
-        "required": [*model.inputs, *([MODEL] if named else [])],
+        "anyOf": choices,
         "additionalProperties": False,
     }
 
 
 def _example(model: ServedModel) -> Json:
-    """The generated sample; of a long object only a few keys."""
+    """The generated sample but for its files, and of a long object only a few keys."""
     example: Json = {}
-    for name in model.inputs:
-        text = model.examples.payload(0, name)[0].decode()
-        example[name] = text if model.fields[name] == "string" else _short(json.loads(text))
-    return example
+    for name, kind in model.fields.items():
+        if kind != FILE:
+            text = model.examples.complete[name].decode()
+            example[name] = text if kind == "string" else _short(json.loads(text))
+    return example | {MODEL: model.name}
 
 
 def _short(values: Json) -> Json:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import perf_counter
+from typing import Any
 
 from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect, Request
@@ -59,12 +60,12 @@ class Predictions:
             async with asyncio.timeout(self._settings.timeout):
                 fields = await read_fields(request, self._settings.part_limit)
                 journey.add("receive", journey.elapsed())
-                model = registry.choose(fields.inputs, fields.model)
+                model = self._choose(registry, fields)
                 journey.model = model.name
                 self._admit(model)
                 async with WhileConnected(request):
-                    answer = await model.answer(fields.inputs, journey)
-            return _respond(ANSWER, answer, journey)
+                    answer = await model.answer(fields, journey)
+            return _respond(lambda: ANSWER.dump_json(answer), journey)
         return Response(status_code=CLIENT_GONE)
 
     async def many(self, request: Request, registry: Registry) -> Response:
@@ -76,15 +77,15 @@ class Predictions:
         journey = Journey.of(request.scope)
         async with self._admitted(journey):
             async with asyncio.timeout(self._settings.timeout):
-                items = await read_batch(request, self._settings)
-            for name in {item.model for item in items if isinstance(item, Fields) and item.shared}:
-                if name is not None:
-                    registry.find(name)
+                batch = await read_batch(request, self._settings)
+            if batch.options.model is not None:
+                registry.find(batch.options.model)
             journey.add("receive", journey.elapsed())
             async with WhileConnected(request):
-                found = await self._answer_all(items, registry, journey)
+                found = await self._answer_all(batch.items, registry, journey)
             timing = BatchTiming(milliseconds(journey.stages["receive"]), milliseconds(journey.elapsed()))
-            return _respond(BATCH_ANSWER, BatchAnswer(tuple(found), timing), journey)
+            answer = BatchAnswer(tuple(found), timing)
+            return _respond(lambda: BATCH_ANSWER.dump_json(answer, exclude=_unknown(answer)), journey)
         return Response(status_code=CLIENT_GONE)
 
     @asynccontextmanager
@@ -110,6 +111,12 @@ class Predictions:
             extra = {"request_id": journey.request_id, "model": journey.model}
             logger.error("a prediction failed: %s", type(error).__name__, extra=extra)
         return from_error(error)
+
+    def _choose(self, registry: Registry, fields: Fields) -> ServedModel:
+        """A strict server stays strict, whatever a request says."""
+        options = fields.options
+        require_all = self._settings.require_all or options.require_all is True
+        return registry.choose(fields.inputs, options.model, require_all)
 
     def _admit(self, model: ServedModel) -> None:
         delay = model.delay()
@@ -139,7 +146,7 @@ class Predictions:
         try:
             if isinstance(item, InvalidInput):
                 raise item
-            model = registry.choose(item.inputs, item.model)
+            model = self._choose(registry, item)
             journey.model = model.name
             async with width:
                 return Answered(await _with_room(model, item, journey))
@@ -153,13 +160,24 @@ async def _with_room(model: ServedModel, item: Fields, journey: Journey) -> Answ
     """The answer for a sample, which waits while the queue is full."""
     while True:
         try:
-            return await model.answer(item.inputs, journey)
+            return await model.answer(item, journey)
         except QueueFull:
             await asyncio.sleep(AGAIN)
 
 
-def _respond(adapter: TypeAdapter[Answer] | TypeAdapter[BatchAnswer], answer: object, journey: Journey) -> Response:
+def _unknown(answer: BatchAnswer) -> dict[str, Any]:
+    """What problems do not know, which is left out and never null."""
+    failed = {index: item.problem for index, item in enumerate(answer.items) if isinstance(item, Failed)}
+    return {
+        "items": {
+            index: {"problem": {name for name, value in vars(found).items() if value is None}}
+            for index, found in failed.items()
+        }
+    }
+
+
+def _respond(dump: Callable[[], bytes], journey: Journey) -> Response:
     began = perf_counter()
-    content = adapter.dump_json(answer, exclude_none=True)  # type: ignore[arg-type]
+    content = dump()
     journey.add("answer", perf_counter() - began)
     return Response(content, media_type=JSON)

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from bundle.errors import InvalidInput, ManifestError
-from serving.fields import MODEL, shorten
+from serving.fields import shorten
 from serving.model import ServedModel
+from serving.options import MODEL, NAMES
 from serving.problems import problem
 
 SHOWN = 8
@@ -17,7 +18,7 @@ class Registry:
     """Every loaded model, by name.
 
     Raises:
-        ManifestError: two models of one name, or an input that is named like the field that names a model.
+        ManifestError: two models of one name, or an input that is named like one of a request's options.
     """
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
@@ -28,8 +29,9 @@ class Registry:
         for model in models:
             if model.name in self._models:
                 raise ManifestError(f"two bundles are named {model.name!r}; names must differ")
-            if MODEL in model.inputs:
-                raise ManifestError(f"bundle {model.name!r} has an input named {MODEL!r}, which requests reserve")
+            for name in NAMES:
+                if name in model.inputs:
+                    raise ManifestError(f"bundle {model.name!r} has an input named {name!r}, which requests reserve")
             self._models[model.name] = model
 
     def __iter__(self) -> Iterator[ServedModel]:
@@ -68,41 +70,49 @@ class Registry:
         for model in self:
             await model.close()
 
-    def choose(self, given: Collection[str], name: str | None) -> ServedModel:
-        """The model for a set of fields, or of this name.
+    def choose(self, given: Collection[str], name: str | None, require_all: bool = False) -> ServedModel:
+        """The model of this name, or the one that a set of fields means.
+
+        Without a name, the model that takes exactly these fields answers; else the only one that takes them and more,
+        unless all its inputs are required.
 
         Raises:
             ProblemError: 404 for an unknown name, 422 for fields that no model or several models take.
             InvalidInput: the field that is missing or unknown, where there is no doubt which one it is.
         """
         if name is not None:
-            return self._exact(self.find(name), given)
-        takers = [model for model in self if set(model.inputs) == set(given)]
-        if len(takers) == 1:
-            return takers[0]
-        if takers:
-            names = tuple(model.name for model in takers)
+            return _taking(self.find(name), given, require_all)
+        wider = [model for model in self if given and set(model.inputs) >= set(given)]
+        exact = [model for model in wider if len(model.inputs) == len(given)]
+        if len(exact) == 1:
+            return exact[0]
+        if exact or (len(wider) > 1 and not require_all):
+            names = tuple(model.name for model in exact or wider)
             detail = f"several models take these fields; name one in the field {MODEL!r}: {', '.join(names)}"
             raise problem("ambiguous-model", detail, field=MODEL, possible=names)
-        wider = {frozenset(model.inputs): model for model in self if set(model.inputs) > set(given)}
-        if len(wider) == 1:
-            return self._exact(next(iter(wider.values())), given)
+        if len({frozenset(model.inputs) for model in wider}) == 1:
+            return _taking(wider[0], given, require_all)
         pairings = tuple(dict.fromkeys(" + ".join(model.inputs) for model in self))
         unknown = [field for field in given if not any(field in model.inputs for model in self)]
         shown = [*map(shorten, list(given)[:SHOWN]), *(["…"] if len(given) > SHOWN else [])]
         raise problem(
             "unknown-pairing",
-            f"no model takes {' + '.join(shown) or 'nothing'}; possible are {'; '.join(pairings)}",
+            f"no model takes {' + '.join(shown) or 'nothing'}; possible are {'; '.join(pairings)}"
+            + ("" if require_all else ", or a part of one"),
             field=shorten(unknown[0]) if unknown else None,
             possible=pairings,
         )
 
-    def _exact(self, model: ServedModel, given: Collection[str]) -> ServedModel:
-        takes = ", ".join(model.inputs)
-        for field in given:
-            if field not in model.inputs:
-                raise InvalidInput(f"only {takes}", "an unknown field", shorten(field))
-        for field in model.inputs:
-            if field not in given:
-                raise InvalidInput(f"all of {takes}", "nothing", field)
-        return model
+
+def _taking(model: ServedModel, given: Collection[str], require_all: bool) -> ServedModel:
+    takes = ", ".join(model.inputs)
+    for field in given:
+        if field not in model.inputs:
+            raise InvalidInput(f"only {takes}", "an unknown field", shorten(field))
+    if not given:
+        raise InvalidInput(f"{'all' if require_all else 'one or more'} of {takes}", "nothing")
+    for field in model.inputs if require_all else ():
+        if field not in given:
+            came = ", ".join(name for name in model.inputs if name in given)
+            raise InvalidInput(f"all of {takes}, since none may be missing (require_all)", f"only {came}", field)
+    return model

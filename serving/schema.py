@@ -5,11 +5,9 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from bundle.answer import ClassProbability, ModalityAnswer
-from bundle.manifest import Calibration
+from bundle.answer import DOCUMENTED, ClassProbability, ModalityAnswer
+from bundle.manifest import Calibration, Expectation
 from bundle.modalities import Modality
-
-DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
 
 FILE = "file"
 INLINE = {"text": "string", "genomics": "object"}
@@ -41,16 +39,28 @@ class Timing:
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction for one sample, and how sure each modality is."""
+    """The prediction for one sample, and what each modality says and adds: `bundle.answer.Prediction`, timed."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DOCUMENTED
 
     model: str
     """Name of the bundle that answered."""
     predictions: tuple[ClassProbability, ...]
-    """Every class, most probable first."""
+    """Every class with its calibrated probability, most probable first. The first is the predicted class."""
     modalities: dict[str, ModalityAnswer]
-    """For each modality, the class it would choose alone, and the probability it alone gives the predicted class."""
+    """For each modality that was given, what it says alone and what it adds to the others."""
+    missing: tuple[str, ...]
+    """Modalities of the model that were not given, and that the answer does without."""
+    baseline: float
+    """The probability of the predicted class where no modality is given at all. With the contributions of the
+    modalities it adds up to the probability of that class."""
+    disagreement: bool
+    """Whether modalities would choose different classes alone: then look at both before relying on the answer."""
+    unusual: tuple[str, ...]
+    """Modalities whose `shift` is over 1: they are unlike the training data, and no number here can be relied on."""
+    abstain: bool
+    """Whether the predicted class is less probable than the request's `abstain_below`, or else the bundle's own, asks
+    for: better ask a person. The answer is complete all the same."""
     timing: Timing
 
 
@@ -140,7 +150,16 @@ class ModelDescription:
     name: str
     labels: tuple[str, ...]
     inputs: tuple[InputDescription, ...]
+    may_be_missing: tuple[str, ...]
+    """Inputs that a sample may lack, so long as one is left; none where the server requires all of them."""
     calibration: Calibration
+    """Temperatures that the probabilities were calibrated with; 1 where there are none."""
+    expectations: dict[str, Expectation]
+    """The accuracy that was measured with some inputs only, by their names (`audio`, `audio+video`), and with all."""
+    shifts: dict[str, float]
+    """For each input, the distance from the training data beyond which it is called unusual: a `shift` of 1."""
+    abstain_below: float | None
+    """Answers whose predicted class is less probable than this abstain, where a request does not say otherwise."""
     provenance: dict[str, Any]
     """Dataset, method, configuration and measured metrics, as recorded by the export."""
     schema_version: int
@@ -148,8 +167,8 @@ class ModelDescription:
     """The ONNX Runtime execution provider really in use."""
     batch: int
     """Samples that one inference joins at most, as measured at start."""
-    examples: int
-    """How many ready-made samples there are under /v1/models/{name}/examples/."""
+    examples: tuple[tuple[str, ...], ...]
+    """The ready-made samples under /v1/models/{name}/examples/{index}: which inputs each of them has."""
     sha256: str
     """Of the bundle's manifest, which holds the hash of every other file: one hash for the whole bundle."""
 

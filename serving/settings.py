@@ -38,7 +38,7 @@ def exports_traces() -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every limit of the service. `body_limit` is set by INFOBRIDGE_BODY_LIMIT, and so on.
+    """Every limit and rule of the service. `body_limit` is set by INFOBRIDGE_BODY_LIMIT, and so on.
 
     At most `requests` times `body_limit` bytes of uploads are in memory at once.
     """
@@ -70,6 +70,8 @@ class Settings:
     """Bytes of a part that is not a file, and of a JSON body; more is answered 413."""
     batch_items: Count = 64
     """Samples of one request to /v1/predict/batch; more is answered 413."""
+    require_all: bool = False
+    """Whether a sample that lacks an input of its model is answered 422; a request cannot be laxer, only stricter."""
     pixels: Count = Limits.pixels
     """Pixels of a picture."""
     tile_pixels: Count = Limits.tile_pixels

@@ -85,7 +85,7 @@ def test_a_client_is_answered_what_the_trained_model_says(
     found = trained[pairing]
     with Client(server.url) as client:
         for sample in held_out(found.table, pairing, 3):
-            answer = client.predict(model=None, **sample)
+            answer = client.predict(model=None, require_all=None, abstain_below=None, **sample)
             assert answer.model == found.bundle.name
             agrees(found.run, sample, answer)
 

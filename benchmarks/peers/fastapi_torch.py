@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI, Form, UploadFile
 
 from benchmarks.peers import command
-from bundle.answer import LOGITS, SHARE, Prediction, answers
-from bundle.manifest import Calibration
+from bundle.answer import COALITIONS, LOGITS, SHARE, SHIFT, Prediction, answers, everything
+from bundle.manifest import Input, Manifest
 from bundle.modalities import Payload
 from training.checkpoint import Checkpoint, read
 
@@ -23,6 +23,11 @@ class Eager:
     def __init__(self, run: Checkpoint) -> None:
         self._run = run
         self._model = run.model()
+        inputs = tuple(
+            Input(name, modality.name, modality.parameters(), modality.shape, modality.dtype)
+            for name, modality in run.modalities.items()
+        )
+        self._manifest = Manifest(run.folder.name, run.labels, inputs, {}, {})
 
     @torch.inference_mode()
     def predict(self, sample: dict[str, Payload]) -> Prediction:
@@ -31,10 +36,12 @@ class Eager:
             name: torch.from_numpy(modality.stack([modality.normalise(modality.decode(sample[name]))]))
             for name, modality in self._run.modalities.items()
         }
-        out = self._model(batch)
-        outputs: dict[str, Any] = {SHARE + name: share.numpy() for name, share in out.shares.items()}
-        outputs[LOGITS] = out.logits.numpy()
-        return answers(self._run.folder.name, self._run.labels, outputs, Calibration())[0]
+        present = everything(1, len(batch))
+        found = self._model.examine(batch, torch.from_numpy(present.copy()))
+        outputs: dict[str, Any] = {SHARE + name: share.numpy() for name, share in found.out.shares.items()}
+        outputs |= {SHIFT + name: shift.numpy() for name, shift in found.shifts.items()}
+        outputs |= {LOGITS: found.out.logits.numpy(), COALITIONS: found.coalitions.numpy()}
+        return answers(self._manifest, outputs, present)[0]
 
 
 def application(model: Eager) -> FastAPI:

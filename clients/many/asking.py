@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clients.answer import Answer
@@ -24,6 +24,7 @@ from clients.many.columns import Columns
 from clients.many.journal import Journal
 from clients.many.output import cells
 from clients.many.table import Row
+from clients.options import Options
 from clients.payloads import Payload
 from clients.questions import Result
 from clients.rest_async import AsyncClient
@@ -53,7 +54,7 @@ class Asking:
     columns: Columns
     journal: Journal
     progress: Progress
-    model: str | None = None
+    options: Options = field(default_factory=Options)
     batch: int = 1
     """Rows of one request."""
 
@@ -119,10 +120,12 @@ class Asking:
                 return [result for sample in samples for result in await self._patiently([sample])]
 
     async def _once(self, samples: Sequence[Sample]) -> list[Result]:
+        model, require_all = self.options.model, self.options.require_all
+        below = self.options.abstain_below
         if self.batch == 1:
             [sample] = samples
-            return [await self.client.predict(model=self.model, **sample)]
-        results = await self.client.predict_batch(samples, self.model)
+            return [await self.client.predict(model=model, require_all=require_all, abstain_below=below, **sample)]
+        results = await self.client.predict_batch(samples, model, require_all=require_all, abstain_below=below)
         shared = _shared(samples)
         again = {index: result for index, result in enumerate(results) if isinstance(result, shared)}
         if len(again) == len(samples):

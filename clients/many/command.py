@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tyro
@@ -15,9 +15,10 @@ from clients.many.journal import Journal
 from clients.many.output import Layout, write
 from clients.many.progress import RunProgress
 from clients.many.table import Table, is_parquet, parquet
+from clients.options import Options
 from clients.rest_async import AsyncClient
 
-FORMAT = "infobridge predict-many 1"
+FORMAT = "infobridge predict-many 2"
 SOME_FAILED = 3
 STOPPED = 130
 
@@ -34,12 +35,16 @@ class PredictMany:
     """Address of the service, such as http://localhost:3000."""
     table: Path
     """CSV or Parquet file with a column for each modality: paths relative to the table's folder, the text itself, and
-    genomics in all columns named gene_..."""
+    genomics in all columns named gene_... An empty cell is a missing modality, which the answer does without."""
     out: Path
     """CSV or Parquet file to write: the table's columns (but for the genes) and those of the answers, in the order of
     the table. A column whose name is taken, such as the true label, is named answer_..."""
     model: Given = None
     """Name of the model; without it the server chooses by what a row holds."""
+    require_all: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Make rows that lack a modality of their model errors, instead of answering without."""
+    abstain_below: float | None = None
+    """The least probability, from 0 to 1, of a class that is no case for a person; without it the model's own."""
     columns: tuple[str, ...] = ()
     """Columns of other names, as modality=column, for genomics a prefix; modality= leaves one out."""
     concurrency: int = 8
@@ -64,10 +69,19 @@ class PredictMany:
         for path in (self.table, self.out):
             if is_parquet(path):
                 parquet()
+        self.options()
         if not is_parquet(self.out) and self.out.suffix.lower() != ".csv":
             raise InvalidCall(f"out: expected a name that ends in .csv or .parquet, found {str(self.out)!r}")
         if self.out.resolve() == self.table.resolve():
             raise InvalidCall("out: expected another file than the table")
+
+    def options(self) -> Options:
+        """What every row is asked with.
+
+        Raises:
+            InvalidCall: a number that is no probability.
+        """
+        return Options(self.model, self.require_all or None, self.abstain_below)
 
     @property
     def partial(self) -> Path:
@@ -113,7 +127,7 @@ async def _ask(command: PredictMany, key: str | None, table: Table, columns: Col
         async with AsyncClient(
             command.url, command.timeout, command.retries, key=key, connections=command.concurrency
         ) as client:
-            asking = Asking(client, columns, journal, progress, command.model, command.batch)
+            asking = Asking(client, columns, journal, progress, command.options(), command.batch)
             await asking.all(wanted, command.concurrency)
 
 
@@ -127,6 +141,6 @@ def _identity(command: PredictMany, table: Table, columns: Columns) -> dict[str,
     return {
         "format": FORMAT,
         "table": table.digest,
-        "model": command.model,
+        **asdict(command.options()),
         "columns": columns.named | {"genomics": listed(columns.genes), "genes": len(columns.genes)},
     }

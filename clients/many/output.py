@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bundle.coalitions import JOIN
 from clients.answer import Answer
 from clients.errors import AnswerError, ClientError, InvalidCall
 from clients.many.columns import Columns, listed
@@ -19,7 +20,13 @@ TAKEN = "answer_"
 """Before the name of an answer's column where the table has one of that name, such as the true `label`."""
 AT_ONCE = 512
 """Rows of a Parquet file that are written at a time."""
-NUMBERS = {ROW: "int64", "probability": "float64", "error_status": "int64"}
+FACTS = ("abstain", "missing", "unusual", "disagreement", "baseline")
+"""Columns of what is to be noted of an answer."""
+OWN = ("label", "confidence", "contribution")
+"""Columns of each modality, after its name."""
+TYPES = {ROW: "int64", "error_status": "int64"}
+TYPES |= dict.fromkeys(("probability", "baseline"), "float64") | dict.fromkeys(("abstain", "disagreement"), "bool")
+"""Of columns that are no text."""
 
 
 def cells(result: Result) -> Cells:
@@ -27,15 +34,20 @@ def cells(result: Result) -> Cells:
     found = dict.fromkeys(("model", "label", "probability", ERROR, "error_status", "error_detail", "request_id"))
     if isinstance(result, Answer):
         best = result.predictions[0]
-        said = {f"{name}_label": own.label for name, own in result.modalities.items()}
-        sure = {f"{name}_confidence": own.confidence for name, own in result.modalities.items()}
         given = {"model": result.model, "label": best.label, "probability": best.probability}
-        return found | given | said | sure | {"request_id": result.request_id}
+        facts = {name: _cell(getattr(result, name)) for name in FACTS}
+        own = {f"{name}_{what}": getattr(said, what) for name, said in result.modalities.items() for what in OWN}
+        return found | given | facts | own | {"request_id": result.request_id}
     if isinstance(result, AnswerError):
         problem = result.problem
         stated = {"error_status": problem.status, "error_detail": problem.detail, "request_id": problem.request_id}
         return found | {ERROR: problem.kind or "http-error"} | stated
     return found | {ERROR: _kind(result), "error_detail": str(result)}
+
+
+def _cell(fact: Any) -> Any:
+    """Names in one cell; an empty one is none of them, where null is no answer."""
+    return JOIN.join(fact) if isinstance(fact, tuple) else fact
 
 
 def _kind(error: ClientError) -> str:
@@ -61,8 +73,19 @@ class Layout:
             InvalidCall: the table has columns of the names that answers' columns would evade to.
         """
         own = tuple(name for name in table.columns if name not in columns.genes)
-        said = [f"{name}_{what}" for name in columns.modalities for what in ("label", "confidence")]
-        keys = [ROW, "model", "label", "probability", *said, ERROR, "error_status", "error_detail", "request_id"]
+        said = [f"{name}_{what}" for name in columns.modalities for what in OWN]
+        keys = [
+            ROW,
+            "model",
+            "label",
+            "probability",
+            *FACTS,
+            *said,
+            ERROR,
+            "error_status",
+            "error_detail",
+            "request_id",
+        ]
         answer = {key: TAKEN + key if key in own else key for key in keys}
         taken = [name for name in answer.values() if name in own]
         if taken:
@@ -82,7 +105,7 @@ def write(path: Path, table: Table, layout: Layout, journal: Journal) -> None:
         with (_parquet if is_parquet(path) else _csv)(draft, table, layout) as put:
             for row in table:
                 known = journal.cells(row.index) | {ROW: row.index + 1}
-                put([row.cells[name] for name in layout.own] + [known.get(key) for key in layout.answer])
+                put([row.cells[name] for name in layout.own], [known.get(key) for key in layout.answer])
         table.check()
         os.replace(draft, path)
     except OSError as error:
@@ -91,7 +114,8 @@ def write(path: Path, table: Table, layout: Layout, journal: Journal) -> None:
         draft.unlink(missing_ok=True)
 
 
-Put = Callable[[Sequence[Any]], None]
+Put = Callable[[Sequence[Any], Sequence[Any]], None]
+"""Writes a row: the table's own cells, then those of the answer."""
 
 
 @contextmanager
@@ -100,9 +124,14 @@ def _csv(path: Path, table: Table, layout: Layout) -> Iterator[Put]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*layout.own, *layout.answer.values()))
-        yield writer.writerow
+        yield lambda own, answer: writer.writerow([*own, *map(_plain, answer)])
         file.flush()
         os.fsync(file.fileno())
+
+
+def _plain(cell: Any) -> Any:
+    """Yes and no as JSON writes them."""
+    return str(cell).lower() if isinstance(cell, bool) else cell
 
 
 @contextmanager
@@ -115,7 +144,8 @@ def _parquet(path: Path, table: Table, layout: Layout) -> Iterator[Put]:
         schema = parquet().read_schema(table.path)
         types = {name: schema.field(name).type for name in layout.own}
     for key, name in layout.answer.items():
-        kind = NUMBERS.get(key, "float64" if key.endswith("_confidence") else "string")
+        number = key.endswith(("_confidence", "_contribution"))
+        kind = TYPES.get(key, "float64" if number else "string")
         types[name] = pyarrow.type_for_alias(kind)
     schema = pyarrow.schema(types)
     waiting: list[Sequence[Any]] = []
@@ -127,8 +157,8 @@ def _parquet(path: Path, table: Table, layout: Layout) -> Iterator[Put]:
         writer.write_table(pyarrow.table(columns, schema=schema))
         waiting.clear()
 
-    def put(values: Sequence[Any]) -> None:
-        waiting.append(values)
+    def put(own: Sequence[Any], answer: Sequence[Any]) -> None:
+        waiting.append([*own, *answer])
         if len(waiting) == AT_ONCE:
             flush()
 

@@ -1,6 +1,8 @@
-/* The answer drawn: every class as a bar, and beside them what each modality says by itself. */
+/* The answer drawn: every class as a bar, what adds up to it, what each modality says by itself, what to note. */
 
+import { contributions } from "./contributions.js";
 import { find, icon, make } from "./elements.js";
+import { flagList, flags } from "./flags.js";
 import { modality, title } from "./modalities.js";
 import { capital, listed, milliseconds, percent, quoted } from "./words.js";
 
@@ -12,20 +14,23 @@ const STAGES = {
   infer: "running the model",
 };
 
-/** Show an answer to a sample of this model; `elapsed` is what the browser measured, in milliseconds. */
-export function showAnswer(answer, model, elapsed) {
+/** Show an answer to a sample of this model; `elapsed` is in milliseconds, `below` what the page asked for, or null. */
+export function showAnswer(answer, model, elapsed, below) {
   const [best] = answer.predictions;
-  find("result").replaceChildren(
+  const shown = [
     make("p", { class: "stale notice", id: "stale", hidden: true }, "The sample was changed since. Press Predict for its answer."),
-    make("p", { class: "verdict" },
+    make("p", { class: answer.abstain ? "verdict abstains" : "verdict" },
       make("span", { class: "label" }, best.label), " ", make("span", { class: "number" }, percent(best.probability))),
+    flagList(flags(answer, model, below)),
+    contributions(answer, model),
     alone(answer, model),
     classes(answer.predictions),
     times(answer.timing, elapsed),
     ...calibration(model),
     make("details", {}, make("summary", {}, "The answer as JSON"),
       make("pre", { tabindex: "0", role: "region", "aria-label": "The answer as JSON" }, JSON.stringify(answer, null, 2))),
-  );
+  ];
+  find("result").replaceChildren(...shown.filter((part) => part !== null));
 }
 
 /** What the place of the answer shows before there is one. */
@@ -33,7 +38,7 @@ export function showNothing() {
   const ghost = () => make("span", { class: "ghost" });
   find("result").replaceChildren(
     make("div", { class: "ghosts", "aria-hidden": "true" }, ghost(), ghost(), ghost()),
-    make("p", { class: "hint" }, "Fill the fields and press Predict. Here you then see the class, and beside it what each modality says by itself."),
+    make("p", { class: "hint" }, "Fill the fields and press Predict. Here you then see the class, what each modality adds to it, and what it says by itself."),
   );
 }
 
@@ -43,11 +48,12 @@ export function showStale() {
   if (note) note.hidden = false;
 }
 
-/** The answer in one sentence, for the live region. */
-export function spoken(answer) {
+/** The answer in a few words, for the live region. */
+export function spoken(answer, model, below) {
   const [best] = answer.predictions;
   const own = Object.entries(answer.modalities).map(([name, said]) => `${name} alone ${percent(said.confidence)}`);
-  return `Predicted: ${best.label}, ${percent(best.probability)}; ${listed(own)}.`;
+  const noted = flags(answer, model, below).map(({ title: words }) => ` ${words}`);
+  return `Predicted: ${best.label}, ${percent(best.probability)}; ${listed(own)}.${noted.join("")}`;
 }
 
 function bar(name, probability, properties = {}, note = null) {
@@ -85,7 +91,8 @@ function explanation(answer) {
   const sorted = [...said].sort(([, one], [, other]) => other.confidence - one.confidence);
   const [most, least] = [sorted[0], sorted.at(-1)];
   let words;
-  if (others.length === said.length) words = `No modality would choose ${quoted(best.label)} by itself; together they do.`;
+  if (said.length === 1) words = others.length > 0 ? `By its own share ${said[0][0]} would choose ${quoted(said[0][1].label)}.` : `Only ${said[0][0]} was given.`;
+  else if (others.length === said.length) words = `No modality would choose ${quoted(best.label)} by itself; together they do.`;
   else if (others.length > 0) words = `${capital(listed(others))} would choose differently alone, and the rest of the evidence outweighs that.`;
   else if (most[1].confidence - least[1].confidence > 0.2) words = `All would choose this class alone, ${most[0]} with the most certainty, ${least[0]} with the least.`;
   else words = "All would choose this class alone, about equally sure.";
@@ -130,7 +137,8 @@ function times(timing, elapsed) {
 
 function calibration(model) {
   const found = model.calibration;
-  const calibrated = found && (found.fused !== 1 || Object.values(found.shares ?? {}).some((value) => value !== 1));
+  const temperatures = found ? [found.fused, ...Object.values(found.shares ?? {}), ...Object.values(found.coalitions ?? {})] : [];
+  const calibrated = temperatures.some((value) => value !== 1);
   if (calibrated) return [];
   return [make("p", { class: "hint" },
     "This model’s probabilities are not calibrated: compare them, but do not read 80 % as “right in four of five cases”.")];

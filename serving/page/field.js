@@ -12,9 +12,10 @@ export class Field {
   #release = () => {};
   #changed;
 
-  /** `changed` is called after every change of the content. */
-  constructor(input, changed) {
+  /** `changed` is called after every change of the content; `optional` says what leaving it empty means, or is null. */
+  constructor(input, changed, optional) {
     this.input = input;
+    this.optional = optional;
     this.title = title(input);
     this.#changed = changed;
     this.#build();
@@ -128,7 +129,7 @@ export class Field {
     const name = this.input.name;
     const known = modality(this.input.modality);
     const heading = `title-${name}`;
-    const described = `hint-${name} error-${name}`;
+    const described = `hint-${name} optional-${name} error-${name}`;
     this.error = make("p", { class: "error", id: `error-${name}`, hidden: true });
     this.shown = make("div", { class: "shown" });
     this.offered = make("p", { class: "offered" });
@@ -156,7 +157,8 @@ export class Field {
       make("div", { class: "head" },
         make("span", { class: "badge" }, icon(known.icon)),
         make("h3", { id: heading }, capital(this.title)),
-        make("span", { class: "hint", id: `hint-${name}` }, known.hint)),
+        make("span", { class: "hint", id: `hint-${name}` }, known.hint),
+        make("span", { class: "hint", id: `optional-${name}`, hidden: this.optional === null }, this.optional ?? "")),
       this.error, this.text, this.shown, this.zone, this.offered,
     );
     this.#receive();

@@ -3,7 +3,9 @@
 import { showAnswer, showNothing, showStale, spoken } from "./answer.js";
 import { find, make } from "./elements.js";
 import { askForKey, hideKey } from "./key.js";
+import { expectation, inWords } from "./expected.js";
 import { clearAlert, showAlert, showWaiting } from "./notices.js";
+import { complainOption, showOptions } from "./options.js";
 import { Sample } from "./sample.js";
 import * as service from "./service.js";
 import { listed, quoted, several } from "./words.js";
@@ -64,8 +66,11 @@ async function choose() {
   const told = model.labels.slice(0, LABELS_TOLD).map(quoted);
   const rest = model.labels.length - told.length;
   const names = rest > 0 ? `${told.join(", ")} and ${rest} more` : listed(told);
-  find("about").textContent = `Tells ${several(model.labels.length, "class", "classes")} apart: ${names}.`;
-  find("example-row").hidden = !model.examples;
+  const right = expectation(model, model.inputs.map((input) => input.name));
+  const measured = right === null ? "" : ` With every field, ${inWords(right)}; the range holds with 95\u202f% confidence.`;
+  find("about").textContent = `Tells ${several(model.labels.length, "class", "classes")} apart: ${names}.${measured}`;
+  showOptions(model);
+  find("example-row").hidden = model.examples.length === 0;
   find("example").textContent = "Use an example";
   status("");
   showNothing();
@@ -77,15 +82,18 @@ async function useExample() {
   state.filling?.abort();
   const filling = (state.filling = new AbortController());
   const { model } = state;
-  const index = state.examples % model.examples;
+  const index = state.examples % model.examples.length;
+  const has = model.examples[index];
   clearAlert();
   try {
-    const blobs = await Promise.all(model.inputs.map((input) => service.example(model.name, index, input.name, filling.signal)));
+    const blobs = await Promise.all(has.map((name) => service.example(model.name, index, name, filling.signal)));
     if (filling.signal.aborted) return;
-    await sample.fill(blobs, `example-${index + 1}`);
+    await sample.fill(Object.fromEntries(has.map((name, place) => [name, blobs[place]])), `example-${index + 1}`);
     state.examples = index + 1;
-    find("example").textContent = model.examples > 1 ? "Use another example" : "Use the example again";
-    status(`Example ${index + 1} of ${model.examples} fills the fields.`);
+    find("example").textContent = model.examples.length > 1 ? "Use another example" : "Use the example again";
+    const lacking = model.inputs.map((input) => input.name).filter((name) => !has.includes(name));
+    const but = lacking.length > 0 ? `, but for ${listed(lacking)}, which it lacks` : "";
+    status(`Example ${index + 1} of ${model.examples.length} fills the fields${but}.`);
   } catch (error) {
     if (error.name !== "AbortError") await report(error, useExample);
   }
@@ -100,15 +108,16 @@ async function predict() {
   if (form === null) return;
   const running = new AbortController();
   const { model } = state;
+  const below = form.has("abstain_below") ? Number(form.get("abstain_below")) : null;
   state.changed = false;
   working(running);
   const began = performance.now();
   try {
     const answer = await service.predict(form, running.signal);
     if (running.signal.aborted) return;
-    showAnswer(answer, model, performance.now() - began);
+    showAnswer(answer, model, performance.now() - began, below);
     if (state.changed) showStale();
-    status(spoken(answer));
+    status(spoken(answer, model, below));
     reveal();
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -158,6 +167,7 @@ async function report(error, again) {
   if (error.status === 401) return askForKey(error, again);
   if (error instanceof service.Refusal) {
     if (error.field === "model") return complainModel(error);
+    if (error.field === "abstain_below") return complainOption(error.field, error.message);
     if (error.field !== null && sample.complain(error)) return;
     const passing = [500, 502, 503, 504].includes(error.status);
     return showAlert(error.title, error.message, { wait: error.wait, again: passing ? again : null, request: error.request });
@@ -191,6 +201,10 @@ addEventListener("hashchange", () => {
   if (!named() || named() === state.model?.name) return;
   find("model").value = named();
   choose();
+});
+find("options").addEventListener("input", () => {
+  state.changed = true;
+  showStale();
 });
 find("example").addEventListener("click", useExample);
 find("cancel").addEventListener("click", cancel);

@@ -9,6 +9,12 @@ export function percent(probability) {
   return `${(probability * 100).toFixed(1)}${NARROW}%`;
 }
 
+/** A difference of probabilities, with its sign: `+38.9 points`. */
+export function points(difference) {
+  const size = Math.abs(difference * 100).toFixed(1);
+  return `${difference < 0 ? "−" : "+"}${size}${NARROW}points`;
+}
+
 export function milliseconds(value) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en")}${NARROW}ms`;
 }

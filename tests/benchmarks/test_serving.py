@@ -85,7 +85,7 @@ def test_a_form_carries_files_and_texts() -> None:
 
 def test_a_call_expects_the_best_class() -> None:
     best = (ClassProbability("star", 0.75), ClassProbability("square", 0.25))
-    call = Asked({"text": "one"}, Prediction("model", best, {})).call()
+    call = Asked({"text": "one"}, Prediction("model", best, {}, (), 0.5, False, (), False)).call()
     assert call == Call(CONTENT_TYPE, multipart({"text": "one"}), "star", 0.75)
 
 

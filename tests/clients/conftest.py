@@ -26,12 +26,12 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
         async def awaited() -> Answer:
             async with AsyncClient(url, timeout, patience) as client:
-                return await client.predict(model=None, **payloads)
+                return await client.predict(model=None, require_all=None, abstain_below=None, **payloads)
 
         if request.param:
             return asyncio.run(awaited())
         with Client(url, timeout, patience) as client:
-            return client.predict(model=None, **payloads)
+            return client.predict(model=None, require_all=None, abstain_below=None, **payloads)
 
     return asked
 

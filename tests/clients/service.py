@@ -18,7 +18,15 @@ from clients.retrying import Retries
 ANSWER = {
     "model": "image-text",
     "predictions": [{"label": "star", "probability": 0.75}, {"label": "[red]circle", "probability": 0.25}],
-    "modalities": {"image": {"label": "star", "confidence": 0.9}, "text": {"label": "[red]circle", "confidence": 0.4}},
+    "modalities": {
+        "image": {"label": "star", "confidence": 0.9, "contribution": 0.5, "shift": 1.25},
+        "text": {"label": "[red]circle", "confidence": 0.4, "contribution": -0.125, "shift": None},
+    },
+    "missing": [],
+    "baseline": 0.375,
+    "disagreement": True,
+    "unusual": ["image"],
+    "abstain": False,
     "timing": {"receive": 0.5, "decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25},
 }
 MODELS = {
@@ -30,9 +38,16 @@ MODELS = {
                 {"name": "image", "modality": "image", "field": "file", "shape": [3, 16, 16], "dtype": "uint8"},
                 {"name": "text", "modality": "text", "field": "string", "shape": [None], "dtype": "int64"},
             ],
-            "calibration": {"fused": 1.0, "shares": {}},
+            "may_be_missing": ["image", "text"],
+            "calibration": {"fused": 1.0, "shares": {}, "coalitions": {}},
+            "expectations": {
+                "image": {"accuracy": 0.75, "low": 0.7, "high": 0.8, "samples": 100},
+                "image+text": {"accuracy": 0.875, "low": 0.8, "high": 0.9, "samples": 100},
+            },
+            "shifts": {"image": 10.0},
+            "abstain_below": 0.5,
             "provenance": {},
-            "schema_version": 1,
+            "schema_version": 2,
             "provider": "CPUExecutionProvider",
         }
     ]
@@ -47,11 +62,27 @@ class Awaited:
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
 
-    def predict(self, *, model: str | None = None, **payloads: Payload) -> Answer:
-        return asyncio.run(self.client.predict(model=model, **payloads))
+    def predict(
+        self,
+        *,
+        model: str | None = None,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+        **payloads: Payload,
+    ) -> Answer:
+        asked = self.client.predict(model=model, require_all=require_all, abstain_below=abstain_below, **payloads)
+        return asyncio.run(asked)
 
-    def predict_batch(self, samples: Sequence[Sample], model: str | None = None) -> list[Result]:
-        return asyncio.run(self.client.predict_batch(samples, model))
+    def predict_batch(
+        self,
+        samples: Sequence[Sample],
+        model: str | None = None,
+        *,
+        require_all: bool | None = None,
+        abstain_below: float | None = None,
+    ) -> list[Result]:
+        asked = self.client.predict_batch(samples, model, require_all=require_all, abstain_below=abstain_below)
+        return asyncio.run(asked)
 
     def models(self) -> tuple[Model, ...]:
         return asyncio.run(self.client.models())

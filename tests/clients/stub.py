@@ -33,11 +33,14 @@ class Batches:
         self.busy: Callable[[str], bool] = lambda text: False
         self.sizes: list[int] = []
         self.models: list[str | None] = []
+        self.options: list[dict[str, str]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
         assert request.url.path == "/v1/predict/batch"
-        items, model = self._read(request)
+        items, options = self._read(request)
+        model = options.pop("model", None)
+        self.options.append(options)
         self.sizes.append(len(items))
         self.models.append(model)
         if len(items) > self.most or len(request.content) > self.heaviest:
@@ -45,17 +48,17 @@ class Batches:
         content = {"items": [self._item(item) for item in items], "timing": {"receive": 1.0, "total": 2.0}}
         return httpx.Response(200, json=content, headers={"X-Request-ID": f"batch-{len(self.sizes)}"})
 
-    def _read(self, request: httpx.Request) -> tuple[Items, str | None]:
+    def _read(self, request: httpx.Request) -> tuple[Items, dict[str, str]]:
         found: dict[int, dict[str, bytes]] = defaultdict(dict)
-        model = None
+        options = {}
         for name, content in parts_of(request):
-            if name == "model":
-                model = content.decode()
+            if "." not in name:
+                options[name] = content.decode()
                 continue
             index, field = name.split(".")
             found[int(index)][field] = content
         assert sorted(found) == list(range(len(found)))
-        return [found[index] for index in range(len(found))], model
+        return [found[index] for index in range(len(found))], options
 
     def _item(self, item: dict[str, bytes]) -> dict[str, Any]:
         text = item["text"].decode()

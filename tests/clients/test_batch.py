@@ -20,10 +20,10 @@ from tests.clients.stub import Batches
 def ask(request: pytest.FixtureRequest) -> Any:
     """`predict_batch` of one of the two clients."""
 
-    def asked(handler: Any, samples: list[Any], model: str | None = None) -> list[Result]:
+    def asked(handler: Any, samples: list[Any], model: str | None = None, **options: Any) -> list[Result]:
         transport = handler if isinstance(handler, httpx.MockTransport) else httpx.MockTransport(handler)
         client = request.param("http://service", transport=transport, retries=0)
-        found = client.predict_batch(samples, model)
+        found = client.predict_batch(samples, model, **options)
         return asyncio.run(found) if asyncio.iscoroutine(found) else found
 
     return asked
@@ -45,6 +45,14 @@ def test_answers_come_in_order_in_requests_of_64(ask: Any) -> None:
     assert results[149].request_id == "batch-3"
     assert ask(stub, texts(1)) == [results[0].__class__(**{**vars(results[0]), "request_id": "batch-4"})]
     assert stub.models[-1] is None
+
+
+def test_options_go_with_every_request_of_a_batch(ask: Any) -> None:
+    stub = Batches()
+    ask(stub, texts(70), require_all=False, abstain_below=0.75)
+    assert stub.options == [{"require_all": "false", "abstain_below": "0.75"}] * 2
+    ask(stub, texts(1), "one")
+    assert stub.options[-1] == {}
 
 
 def test_nothing_asked_is_nothing_sent(ask: Any) -> None:

@@ -97,7 +97,7 @@ def test_a_file_that_cannot_be_read_is_an_error_before_any_request(service: Serv
 @pytest.mark.parametrize(
     ("payloads", "message"),
     [
-        ({}, "expected a payload for every input"),
+        ({}, "expected a payload for one or more inputs"),
         ({"image": None}, "image: expected bytes, a path, a text or numbers, found NoneType"),
         ({"genomics": 5}, "genomics: expected bytes, a path, a text or numbers, found int"),
         ({"genomics": {"a": float("inf")}}, "genomics: expected finite numbers or None"),

@@ -12,6 +12,8 @@ from clients import __main__ as program
 from clients.rest import Client
 from tests.clients.service import ANSWER, MODELS, Service, problem
 
+OK = httpx.Response(200, json=ANSWER)
+
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
@@ -38,8 +40,31 @@ def test_predict_shows_every_class_and_every_modality(run: Any, tmp_path: Path) 
     assert ["fused", "star", "0.750"] in rows and ["", "[red]circle", "0.250"] in rows
     assert ["image alone", "star", "0.900 for star"] in rows
     assert ["text alone", "[red]circle", "0.400 for star"] in rows
+    assert [row for row in rows if row[0] in ("without any", "image adds", "text adds")] == [
+        ["without any", "star", "0.375"],
+        ["image adds", "", "+0.500"],
+        ["text adds", "", "-0.125"],
+    ]
+    assert shown.splitlines()[-2:] == [
+        "unusual: image is unlike the training data (1.2 times the usual limit); do not rely on these numbers",
+        "disagreement: alone they would choose differently (image star, text [red]circle)",
+    ]
     assert "image-text: 7 ms" in shown
     assert service.form() == {"image": ("image", b"picture"), "text": (None, b"None")}
+
+
+def test_predict_says_what_was_missing_and_that_it_abstains(run: Any) -> None:
+    answer: dict[str, Any] = ANSWER | {"missing": ["text"], "abstain": True, "unusual": [], "disagreement": False}
+    answer["modalities"] = {"image": ANSWER["modalities"]["image"]}  # type: ignore[index]
+    service = Service(httpx.Response(200, json=answer))
+    code, shown, _ = run(service, "predict", "http://x", "--text", "x", "--abstain-below", "0.8")
+    assert code == 0 and shown.splitlines()[-2:] == [
+        "abstains: 0.750 for star is less than was asked for; ask a person",
+        "missing: text; the answer does without",
+    ]
+    assert service.form() == {"text": (None, b"x"), "abstain_below": (None, b"0.8")}
+    run(service, "predict", "http://x", "--text", "x", "--require-all")
+    assert service.form() == {"text": (None, b"x"), "require_all": (None, b"true")}
 
 
 def test_predict_prints_json_on_demand(run: Any) -> None:
@@ -52,7 +77,14 @@ def test_predict_prints_json_on_demand(run: Any) -> None:
 def test_models_are_listed(run: Any) -> None:
     code, shown, _ = run(Service(httpx.Response(200, json=MODELS)), "models", "http://x")
     assert code == 0
-    for word in ("image-text", "image, text", "star, circle", "CPUExecutionProvider"):
+    for word in (
+        "image-text",
+        "image, text",
+        "star, circle",
+        "CPUExecutionProvider",
+        "image+text 0.875",
+        "image 0.750",
+    ):
         assert word in shown
     code, shown, _ = run(Service(httpx.Response(200, json=MODELS)), "models", "http://x", "--json")
     assert json.loads(shown)[0]["inputs"][1] == {"name": "text", "modality": "text", "shape": [None], "dtype": "int64"}
@@ -66,7 +98,8 @@ def test_models_are_listed(run: Any) -> None:
         (httpx.ReadTimeout("slow"), ["--text", "x", "--timeout", "5"], "no answer from http://x within 5 seconds"),
         (httpx.Response(200, content=b"hello"), ["--text", "x"], "expected the service's answer in JSON"),
         (httpx.Response(200, json=ANSWER), ["--image", "/nowhere/a.jpg"], "image: expected a file to read"),
-        (httpx.Response(200, json=ANSWER), [], "expected a payload for every input"),
+        (httpx.Response(200, json=ANSWER), [], "expected a payload for one or more inputs"),
+        (OK, ["--text", "x", "--abstain-below", "2"], "abstain_below: expected a number from 0 to 1, found 2.0"),
     ],
 )
 def test_every_failure_is_one_line_and_exit_code_2(

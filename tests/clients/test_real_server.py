@@ -8,6 +8,7 @@ import pytest
 
 from bundle.predictor import Predictor
 from clients.errors import ConnectionFailed, InvalidRequest, NotFound, TooLarge, UnsupportedMedia
+from clients.payloads import Payload
 from clients.rest import Client
 from tests.bundles import PAIRINGS, build_bundle
 from tests.clients.conftest import Ask
@@ -48,13 +49,33 @@ def test_answers_are_those_of_the_bundle(
     paths = {name: tmp_path / name for name in sample}
     for name, path in paths.items():
         path.write_bytes(sample[name])
-    for answer in (client.predict(model=None, **sample), client.predict(model=expected.model, **paths)):
+    asked: list[tuple[str | None, dict[str, Payload]]] = [(None, {**sample}), (expected.model, {**paths})]
+    for model, given in asked:
+        answer = client.predict(model=model, require_all=True, abstain_below=0.5, **given)
         assert answer.model == expected.model
         assert [entry.label for entry in answer.predictions] == [entry.label for entry in expected.predictions]
         for found, stated in zip(answer.predictions, expected.predictions, strict=True):
             assert found.probability == pytest.approx(stated.probability, abs=1e-5)
-        assert answer.modalities.keys() == expected.modalities.keys()
+        assert answer.modalities.keys() == expected.modalities.keys() and answer.missing == ()
+        for name, own in answer.modalities.items():
+            assert own.contribution == pytest.approx(expected.modalities[name].contribution, abs=1e-5)
+        assert answer.abstain == expected.abstaining(0.5).abstain
         assert answer.timing.total >= answer.timing.infer > 0
+
+
+def test_a_sample_may_lack_what_its_model_takes(client: Client, bundles: dict[tuple[str, ...], Path]) -> None:
+    [expected] = Predictor(bundles["image", "text"]).predict([{"text": "red house"}])
+    answer = client.predict(text="red house", abstain_below=1)
+    assert answer.missing == expected.missing == ("image",) and answer.abstain
+    assert answer.baseline == pytest.approx(expected.baseline) and answer.modalities == {
+        "text": expected.modalities["text"]
+    }
+    with pytest.raises(InvalidRequest) as strict:
+        client.predict(text="red house", require_all=True)
+    assert strict.value.field == "image" and strict.value.received == "only text"
+    assert client.predict(text="red house", require_all=False).missing == ("image",)
+    [model] = [model for model in client.models() if model.name == "image-text"]
+    assert model.may_be_missing == ("image", "text") and model.expectations == {} and model.abstain_below is None
 
 
 def test_texts_and_numbers_go_inline(client: Client, bundles: dict[tuple[str, ...], Path]) -> None:

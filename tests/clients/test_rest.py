@@ -5,13 +5,14 @@ import inspect
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
 
 from bundle.answer import ClassProbability, ModalityAnswer, Prediction
 from clients import errors
-from clients.answer import Timing
+from clients.answer import Expected, Timing
 from clients.errors import AnswerError, ClientError, ConnectionFailed, InvalidCall, TimedOut, UnexpectedAnswer
 from clients.rest import Client
 from clients.rest_async import AsyncClient
@@ -40,7 +41,10 @@ def test_an_answer_is_a_prediction_with_timing() -> None:
     answer = Service(reply).client().predict(image=b"x")
     assert isinstance(answer, Prediction)
     assert answer.predictions == (ClassProbability("star", 0.75), ClassProbability("[red]circle", 0.25))
-    assert answer.modalities["text"] == ModalityAnswer("[red]circle", 0.4)
+    assert answer.modalities["text"] == ModalityAnswer("[red]circle", 0.4, -0.125, None)
+    assert answer.modalities["image"] == ModalityAnswer("star", 0.9, 0.5, 1.25)
+    assert (answer.missing, answer.baseline, answer.disagreement) == ((), 0.375, True)
+    assert (answer.unusual, answer.abstain) == (("image",), False)
     assert answer.timing == Timing(1.5, 2.0, 3.0, 7.25, receive=0.5)
     assert answer.request_id == "r-1"
 
@@ -49,6 +53,51 @@ def test_an_older_server_tells_less() -> None:
     timing = {"decode": 1.5, "queue": 2.0, "infer": 3.0, "total": 7.25}
     answer = Service(httpx.Response(200, json=ANSWER | {"timing": timing})).client().predict(image=b"x")
     assert answer.timing.receive == 0.0 and answer.request_id is None
+
+
+@pytest.mark.parametrize("absent", ["missing", "baseline", "disagreement", "unusual", "abstain"])
+def test_a_server_that_knows_of_no_missing_modalities_is_another_service(absent: str) -> None:
+    """Its answers say less than callers may rely on, such as that nothing is unusual: no value stands for that."""
+    content = {name: value for name, value in ANSWER.items() if name != absent}
+    with pytest.raises(UnexpectedAnswer, match=absent):
+        Service(httpx.Response(200, json=content)).client().predict(image=b"x")
+
+
+def test_options_are_sent_only_where_they_say_something() -> None:
+    service = Service(OK)
+    service.client().predict(image=b"x")
+    assert set(service.form()) == {"image"}
+    service.client().predict(image=b"x", require_all=True, abstain_below=0.25, model="m")
+    assert service.form() == {
+        "image": ("image", b"x"),
+        "model": (None, b"m"),
+        "require_all": (None, b"true"),
+        "abstain_below": (None, b"0.25"),
+    }
+    service.client().predict(image=b"x", require_all=False, abstain_below=0)
+    assert (service.form()["require_all"], service.form()["abstain_below"]) == ((None, b"false"), (None, b"0.0"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"require_all": "yes"}, "require_all: expected True, False or None, found str"),
+        ({"require_all": 1}, "require_all: expected True, False or None, found int"),
+        ({"abstain_below": "0.5"}, "abstain_below: expected a number from 0 to 1, found str"),
+        ({"abstain_below": True}, "abstain_below: expected a number from 0 to 1, found bool"),
+        ({"abstain_below": 1.5}, "abstain_below: expected a number from 0 to 1, found 1.5"),
+        ({"abstain_below": float("nan")}, "abstain_below: expected a number from 0 to 1, found nan"),
+    ],
+)
+def test_options_that_are_none_are_refused_before_anything_is_sent(options: dict[str, Any], message: str) -> None:
+    service = Service(OK)
+    for ask in (
+        partial(service.client().predict, image=b"x"),
+        partial(service.client().predict_batch, [{"text": "x"}]),
+    ):
+        with pytest.raises(InvalidCall, match=f"^{message}$"):
+            ask(**options)
+    assert not service.requests
 
 
 def test_a_key_is_sent_and_never_shown() -> None:
@@ -70,6 +119,8 @@ def test_models_are_typed() -> None:
     service = Service(httpx.Response(200, json=MODELS))
     [model] = service.client().models()
     assert (model.name, model.labels, model.provider) == ("image-text", ("star", "circle"), "CPUExecutionProvider")
+    assert model.may_be_missing == ("image", "text") and model.abstain_below == 0.5
+    assert model.expectations["image"] == Expected(0.75, 0.7, 0.8, 100)
     assert [(entry.name, entry.shape) for entry in model.inputs] == [("image", (3, 16, 16)), ("text", (None,))]
     assert (service.requests[0].method, service.requests[0].url.path) == ("GET", "/v1/models")
 

@@ -3,17 +3,30 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+from pydantic import TypeAdapter
 
 from bundle import selfcheck
-from bundle.manifest import FILE, GOLDEN, GRAPH, Manifest, sha256
+from bundle.manifest import FILE, GOLDEN, GRAPH, Calibration, Expectation, Manifest, sha256
 from bundle.predictor import Predictor
 from tests.bundles import build_bundle, tiny_modality
 
 Part = tuple[str | None, bytes | str]
+FACTS = {
+    "calibration": Calibration(2.0, {"text": 0.5}, {"genomics": 1.5}),
+    "expectations": {
+        "text": Expectation(0.6, 0.5, 0.7, 90),
+        "genomics": Expectation(0.7, 0.6, 0.8, 90),
+        "text+genomics": Expectation(0.8, 0.7, 0.9, 90),
+    },
+    "shifts": {"genomics": 10.0},
+    "abstain_below": 0.35,
+}
+"""What the fragile bundle states of itself."""
 POISON = "river"
 """A word that the fragile bundle's graph fails on: its id is outside of the graph's table."""
 
@@ -53,6 +66,13 @@ def build_fragile(folder: Path) -> Path:
     ):
         graph.node.insert(position, node)
     replace_graph(folder, model)
+    return state(folder, **FACTS)
+
+
+def state(folder: Path, **facts: Any) -> Path:
+    """Write further facts into a bundle's manifest, as an export states them."""
+    content = json.loads((folder / FILE).read_text()) | TypeAdapter(dict[str, Any]).dump_python(facts, mode="json")
+    (folder / FILE).write_text(json.dumps(content))
     Manifest.read(folder)
     return folder
 

@@ -213,7 +213,7 @@ def test_samples_of_a_batch_that_time_runs_out_for_get_a_problem(folder: Path) -
         response = await asked
         assert response.status_code == 200
         found = [item["problem"]["type"].rsplit(":", 1)[1] for item in response.json()["items"]]
-        assert found == ["too-slow", "invalid-input", "too-slow", "too-slow"]
+        assert found == ["too-slow", "unknown-pairing", "too-slow", "too-slow"]
         predictor.open.set()
         assert (await ask(client)).status_code == 200
 

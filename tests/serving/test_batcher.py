@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from serving.batcher import Done, MicroBatcher, QueueFull
+from serving.batcher import Bucket, Done, MicroBatcher, QueueFull
 
 PATIENCE = 30.0
 
@@ -31,7 +31,9 @@ class Gate:
 Body = Callable[[MicroBatcher[int, int], Gate], Awaitable[None]]
 
 
-def run(body: Body, max_batch: int = 8, queue_length: int = 64, bucket: Callable[[int], int] = lambda item: 0) -> Gate:
+def run(
+    body: Body, max_batch: int = 8, queue_length: int = 64, bucket: Callable[[int], Bucket] = lambda item: ()
+) -> Gate:
     """Run `body` with a batcher whose first call waits for the gate."""
     gate = Gate()
 
@@ -133,7 +135,21 @@ def test_buckets_do_not_share_a_call() -> None:
         gate.open.set()
         await asyncio.gather(*tasks)
 
-    assert run(body, bucket=lambda item: item % 2).calls == [[0], [1, 3], [2, 4]]
+    assert run(body, bucket=lambda item: (item % 2,)).calls == [[0], [1, 3], [2, 4]]
+
+
+BUCKETS: dict[int, Bucket] = {1: (None, None), 2: (5, None), 3: (6, None), 4: (None, 7), 5: (5, 8), 6: (6, 7)}
+
+
+def test_what_fits_with_several_buckets_shares_the_call_of_the_first() -> None:
+    async def body(batcher: MicroBatcher[int, int], gate: Gate) -> None:
+        await blocked(batcher, gate)
+        tasks = await submitted(batcher, list(BUCKETS))
+        gate.open.set()
+        await asyncio.gather(*tasks)
+
+    # 4 makes the bucket of 1 and 2 one of (5, 7), so that 5 fits with it no more
+    assert run(body, bucket=lambda item: BUCKETS.get(item, ())).calls == [[0], [1, 2, 4], [3, 6], [5]]
 
 
 def test_an_item_cancelled_while_another_bucket_runs_is_dropped() -> None:
@@ -147,7 +163,7 @@ def test_an_item_cancelled_while_another_bucket_runs_is_dropped() -> None:
         return list(items)
 
     async def main() -> None:
-        batcher = MicroBatcher(function, lambda item: item, 8, wait=0.0, queue_length=8)
+        batcher = MicroBatcher(function, lambda item: (item,), 8, wait=0.0, queue_length=8)
         tasks = await submitted(batcher, [1, 2, 3])
         batcher.start()
         assert await asyncio.to_thread(entered.acquire, timeout=PATIENCE)
@@ -175,7 +191,7 @@ def test_closing_cancels_what_waits() -> None:
 
 def test_a_wrong_number_of_results_is_an_error() -> None:
     async def main() -> None:
-        batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: [], lambda item: 0, 8, 0.0, 8)
+        batcher: MicroBatcher[int, int] = MicroBatcher(lambda items: [], lambda item: (), 8, 0.0, 8)
         batcher.start()
         with pytest.raises(AssertionError, match="one result for each item"):
             await batcher.submit(1)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,13 @@ class Gated(Predictor):
 Body = Callable[[Lane, Gated], Awaitable[None]]
 
 
-def run(folder: Path, kind: str, body: Body, queue_length: int = 8) -> tuple[Gated, Histogram]:
+def run(
+    folder: Path, kind: str, body: Body, queue_length: int = 8, batch_wait_ms: float = 50
+) -> tuple[Gated, Histogram]:
     predictor, sizes = Gated(folder), Histogram((1, 2, 4))
 
     async def main() -> None:
-        settings = Settings(decode_threads=1, queue_length=queue_length, batch_wait_ms=50)
+        settings = Settings(decode_threads=1, queue_length=queue_length, batch_wait_ms=batch_wait_ms)
         with ThreadPoolExecutor(1) as threads:
             lane: Lane
             if kind == "direct":
@@ -101,6 +104,34 @@ def test_answers_are_those_of_the_predictor(folder: Path, kind: str) -> None:
     counted, total = sizes.buckets()
     assert total == 6 == sum(predictor.sizes) and counted[-1][1] == len(predictor.sizes)
     assert (max(predictor.sizes) > 1) is (kind == "batched")
+
+
+LACKING: list[dict[str, Payload]] = [
+    {"genomics": {"gene_A": 2.0}},
+    {"text": "red house green river", "genomics": {"gene_A": -1.0}},
+    {"text": "green house red river"},
+    {"genomics": {"gene_B": 3.0}},
+]
+
+
+def test_samples_with_and_without_an_input_share_one_inference(folder: Path) -> None:
+    async def body(lane: Lane, predictor: Gated) -> None:
+        predictor.open.set()
+        found = await asyncio.gather(*(ask(lane, sample) for sample in LACKING))
+        for answered, sample in zip(found, LACKING, strict=True):
+            [expected] = Predictor(folder).predict([sample])
+            prediction = answered.prediction
+            assert prediction.missing == expected.missing == tuple({"text", "genomics"} - set(sample))
+            assert prediction.predictions[0].label == expected.predictions[0].label
+            one, other = (asdict(each) for each in (prediction, expected))
+            for numbers in (one, other):
+                numbers["predictions"] = [entry["probability"] for entry in numbers["predictions"]]
+                numbers["modalities"] = [own["contribution"] for own in numbers["modalities"].values()]
+            for name in ("predictions", "modalities", "baseline"):
+                assert one[name] == pytest.approx(other[name], abs=1e-6)
+
+    predictor, _ = run(folder, "batched", body, batch_wait_ms=5000)
+    assert predictor.sizes == [len(LACKING)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

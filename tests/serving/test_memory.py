@@ -66,7 +66,7 @@ def test_no_circle_keeps_an_item_that_a_batch_failed_on() -> None:
         raise ValueError(f"{len(items)}")
 
     async def ask() -> None:
-        batcher = MicroBatcher[bytes, bytes](fail, lambda item: 0, max_batch=4, wait=0.0, queue_length=8)
+        batcher = MicroBatcher[bytes, bytes](fail, lambda item: (), max_batch=4, wait=0.0, queue_length=8)
         batcher.start()
         found = await asyncio.gather(*(batcher.submit(b"item") for _ in range(6)), return_exceptions=True)
         assert all(isinstance(error, ValueError) for error in found)

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving.journey import STAGES
 from tests.serving.process import Server
 from tests.serving.samples import payloads, upload
+from tests.serving.test_refusals import assert_problem
 
 SAMPLE = upload(payloads(("image", "text")))
 
@@ -77,7 +78,7 @@ def test_requests_rejects_stages_and_batches_are_counted(client: httpx.Client) -
     for _ in range(3):
         client.post("/v1/predict", files=SAMPLE)
     client.post("/v1/predict", files={**SAMPLE, "text": (None, " ")})
-    files = [("0.image", SAMPLE["image"]), ("0.text", SAMPLE["text"]), ("1.image", SAMPLE["image"])]
+    files = [("0.image", SAMPLE["image"]), ("0.text", SAMPLE["text"]), ("1.caption", SAMPLE["image"])]
     assert client.post("/v1/predict/batch", files=files).status_code == 200
     after = numbers(client)
 
@@ -87,7 +88,8 @@ def test_requests_rejects_stages_and_batches_are_counted(client: httpx.Client) -
     assert grown("infobridge_requests_total", "/v1/predict", "200") == 3
     assert grown("infobridge_requests_total", "/v1/predict", "422") == 1
     assert grown("infobridge_requests_total", "/v1/predict/batch", "200") == 1
-    assert grown("infobridge_rejects_total", "invalid-input") == 2
+    assert grown("infobridge_rejects_total", "invalid-input") == 1
+    assert grown("infobridge_rejects_total", "unknown-pairing") == 1
     assert grown("infobridge_request_seconds_count", "/v1/predict") == 4
     assert grown("infobridge_stage_seconds_count", "infer") == 4
     assert grown("infobridge_batch_size_sum", "image-text") == 4
@@ -95,6 +97,30 @@ def test_requests_rejects_stages_and_batches_are_counted(client: httpx.Client) -
     assert after["infobridge_queue_length", "image-text"] == 0
     assert after["infobridge_model_info", "image-text", "CPUExecutionProvider"] == 1
     assert after["process_resident_memory_bytes",] > 1e6
+
+
+def test_what_is_to_be_noted_of_answers_is_counted(client: httpx.Client) -> None:
+    before = numbers(client)
+    usual = {"text": "red", "genomics": {"gene_A": 1.0}, "abstain_below": 0}
+    for body in (
+        usual,
+        {"genomics": {"gene_A": 1.0}, "model": "fragile", "abstain_below": 0},
+        usual | {"genomics": {"gene_A": 400.0}},
+        usual | {"genomics": {"gene_A": -1.0}},
+        usual | {"abstain_below": 1},
+    ):
+        assert client.post("/v1/predict", json=body).status_code == 200
+    after = numbers(client)
+
+    def grown(*key: str) -> float:
+        return after.get(key, 0.0) - before.get(key, 0.0)
+
+    assert grown("infobridge_answers_total", "fragile") == 5
+    notes = ("missing", "unusual", "disagreement", "abstained")
+    assert [grown("infobridge_noted_answers_total", "fragile", note) for note in notes] == [1, 1, 1, 1]
+    assert grown("infobridge_noted_inputs_total", "text", "fragile", "missing") == 1
+    assert grown("infobridge_noted_inputs_total", "genomics", "fragile", "unusual") == 1
+    assert ("infobridge_noted_answers_total", "audio-video", "missing") in after  # from the start, as rates need
 
 
 def test_a_scanner_makes_no_labels(client: httpx.Client) -> None:
@@ -127,12 +153,16 @@ def test_nothing_of_an_input_is_counted_or_logged(client: httpx.Client, server: 
 def test_examples_are_ready_to_be_sent_back(client: httpx.Client, bundles: dict[str, Path]) -> None:
     for name in bundles:
         [model] = [model for model in client.get("/v1/models").json()["models"] if model["name"] == name]
-        for index in range(model["examples"]):
+        for index, inputs in enumerate(model["examples"]):
             form = client.get(f"/v1/models/{name}/examples/{index}")
             response = client.post(
                 "/v1/predict", content=form.content, headers={"content-type": form.headers["content-type"]}
             )
             assert response.status_code == 200 and response.json()["model"] == name
+            assert list(response.json()["modalities"]) == inputs
+        assert [len(inputs) for inputs in model["examples"][:1]] == [len(model["inputs"])]
+    lacking = client.get("/v1/models/image-text/examples/3/text")
+    assert_problem(lacking, 404, "unknown-example", field="text", possible=["image"])
     kinds = {"audio": "audio/wav", "video": "video/mp4"}
     for name, kind in kinds.items():
         response = client.get(f"/v1/models/audio-video/examples/0/{name}")

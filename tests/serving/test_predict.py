@@ -29,8 +29,15 @@ def assert_equals(found: dict[str, Any], bundle: Path, sample: dict[str, Payload
     )
     assert list(found["modalities"]) == list(expected.modalities)
     for name, answer in expected.modalities.items():
-        assert found["modalities"][name]["label"] == answer.label
-        assert found["modalities"][name]["confidence"] == pytest.approx(answer.confidence, abs=1e-6)
+        own = found["modalities"][name]
+        assert set(own) == {"label", "confidence", "contribution", "shift"} and own["label"] == answer.label
+        for number in ("confidence", "contribution", "shift"):
+            assert own[number] == pytest.approx(getattr(answer, number), abs=1e-6)
+    assert found["baseline"] == pytest.approx(expected.baseline, abs=1e-6)
+    for fact in ("missing", "unusual"):
+        assert found[fact] == list(getattr(expected, fact))
+    for fact in ("disagreement", "abstain"):
+        assert found[fact] is getattr(expected, fact)
     assert set(found["timing"]) == {"receive", "decode", "queue", "infer", "total"}
     assert all(value >= 0 for value in found["timing"].values())
     assert found["timing"]["total"] >= found["timing"]["infer"]

@@ -60,10 +60,20 @@ INVALID: dict[str, tuple[dict[str, Part], int, str, str]] = {
         {"pathology": ("t.png", TILE), "genomics": (None, '{"gene_A": NaN}'), "model": (None, TWIN)},
         422, "invalid-input", "genomics",
     ),
-    "missing field of a named model": (
-        {"image": ("a.png", IMAGE), "model": (None, "image-text")}, 422, "invalid-input", "text",
+    "missing field of a named model that is required": (
+        {"image": ("a.png", IMAGE), "model": (None, "image-text"), "require_all": (None, "true")},
+        422, "invalid-input", "text",
     ),
-    "missing field that only one pairing has": ({"image": ("a.png", IMAGE)}, 422, "invalid-input", "text"),
+    "missing field that only one pairing has and that is required": (
+        {"image": ("a.png", IMAGE), "require_all": (None, "1")}, 422, "invalid-input", "text",
+    ),
+    "neither yes nor no": (
+        {"image": ("a.png", IMAGE), "require_all": (None, "True")}, 422, "invalid-input", "require_all",
+    ),
+    "no number": ({"image": ("a.png", IMAGE), "abstain_below": (None, "half")}, 422, "invalid-input", "abstain_below"),
+    "no probability": (
+        {"image": ("a.png", IMAGE), "abstain_below": (None, "1.01")}, 422, "invalid-input", "abstain_below",
+    ),
     "unknown field of a named model": (
         {"image": ("a.png", IMAGE), "txet": (None, "red"), "model": (None, "image-text")}, 422, "invalid-input", "txet",
     ),
@@ -88,6 +98,15 @@ def test_a_pairing_that_no_model_takes(client: httpx.Client) -> None:
     content = assert_problem(response, 422, "unknown-pairing", field=None)
     assert "image + text" in content["possible"]
     assert_problem(client.post("/v1/predict", json={}), 422, "unknown-pairing", field=None)
+
+
+def test_several_models_take_a_part_of_their_fields(client: httpx.Client) -> None:
+    """Which one is meant is not guessed: the answers would differ."""
+    response = client.post("/v1/predict", files={"text": (None, "red")})
+    assert_problem(response, 422, "ambiguous-model", field="model", possible=["image-text", "fragile"])
+    response = client.post("/v1/predict", json={"text": "red", "require_all": True})
+    assert_problem(response, 422, "unknown-pairing", field=None)
+    assert_problem(client.post("/v1/predict", json={"model": "fragile"}), 422, "invalid-input", field=None)
 
 
 def test_several_models_take_the_same_fields(client: httpx.Client) -> None:
@@ -121,6 +140,13 @@ def test_a_repeated_field(client: httpx.Client) -> None:
         ({"text": "red", "genomics": {"gene_A": [1]}}, "genomics"),
         ({"text": "red", "genomics": {"gene_A": True}}, "genomics"),
         ({"text": "red", "genomics": [1, 2, 3, 4], "model": 7}, "model"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "require_all": "true"}, "require_all"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "require_all": 1}, "require_all"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "require_all": None}, "require_all"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "abstain_below": "0.5"}, "abstain_below"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "abstain_below": True}, "abstain_below"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "abstain_below": -0.1}, "abstain_below"),
+        ({"text": "red", "genomics": [1, 2, 3, 4], "abstain_below": 10**400}, "abstain_below"),
     ],
 )
 def test_json_values_of_another_type(client: httpx.Client, body: dict[str, Any], field: str) -> None:

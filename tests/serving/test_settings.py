@@ -39,6 +39,7 @@ def test_every_setting_has_a_variable() -> None:
         "key_file": "keys",
         "cors_origins": "https://a.example, https://b.example",
         "access_log": "false",
+        "require_all": "true",
     }
     assert set(given) == {setting.name for setting in fields(Settings)}
     found = Settings.from_environment({f"INFOBRIDGE_{name.upper()}": text for name, text in given.items()})
@@ -65,6 +66,7 @@ def test_every_setting_has_a_variable() -> None:
         key_file=Path("keys"),
         cors_origins=("https://a.example", "https://b.example"),
         access_log=False,
+        require_all=True,
     )
     assert found.limits() == Limits(10, 11, 12, 1.5, 2.5, 13, 14)
 

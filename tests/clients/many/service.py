@@ -10,6 +10,7 @@ import httpx
 from tests.clients.service import ANSWER, MODELS, problem
 from tests.clients.stub import Batches, parts_of
 
+NAMES = ("model", "require_all", "abstain_below")
 Rule = Callable[[str, int], httpx.Response | Exception | None]
 """From a text, and how often it was asked before, to what happens instead of an answer."""
 
@@ -22,6 +23,8 @@ class Tables(Batches):
         self.rule, self.lives = rule, lives
         self.asked: Counter[str] = Counter()
         self.keys: set[str | None] = set()
+        self.said: list[dict[str, str]] = []
+        """What each request asks beside its samples."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
@@ -30,7 +33,9 @@ class Tables(Batches):
             if not self.lives:
                 raise httpx.ConnectError("refused")
             return httpx.Response(200, json=MODELS)
-        texts = [content.decode() for name, content in parts_of(request) if name.endswith("text")]
+        sent = parts_of(request)
+        self.said.append({name: content.decode() for name, content in sent if name in NAMES})
+        texts = [content.decode() for name, content in sent if name.endswith("text")]
         for text in texts:
             self.asked[text] += 1
         happened = [self.rule(text, self.asked[text] - 1) for text in texts]

@@ -62,13 +62,18 @@ def test_every_row_has_its_answer_in_the_order_of_the_table(run: Run, tmp_path: 
     assert (code, shown) == (0, "answers.csv: 100 answers\n")
     rows = answers(tmp_path)
     assert list(rows[0]) == [
-        *("text", "label", "id", "row", "model", "answer_label", "probability", "text_label", "text_confidence"),
+        *("text", "label", "id", "row", "model", "answer_label", "probability"),
+        *("abstain", "missing", "unusual", "disagreement", "baseline"),
+        *("text_label", "text_confidence", "text_contribution"),
         *("error_kind", "error_status", "error_detail", "request_id"),
     ]
     assert [row["answer_label"] for row in rows] == [row["text"] for row in rows] == TEXTS
     assert [row["row"] for row in rows] == [str(number) for number in range(1, 101)]
     assert {row["label"] for row in rows} == {"true"} and rows[5]["id"] == "häuser\n1"
     assert (rows[5]["probability"], rows[5]["text_label"], rows[5]["text_confidence"]) == ("0.75", "[red]circle", "0.4")
+    assert (rows[5]["baseline"], rows[5]["text_contribution"]) == ("0.375", "-0.125")
+    facts = ("abstain", "missing", "unusual", "disagreement")
+    assert [rows[5][name] for name in facts] == ["false", "", "image", "true"]
     assert rows[5]["error_kind"] == "" and rows[5]["request_id"]
     assert set(service.asked.values()) == {1} and sorted(path.name for path in tmp_path.iterdir()) == [
         "answers.csv",
@@ -90,6 +95,18 @@ def test_rows_that_fail_are_in_the_output_and_asked_again_on_demand(run: Run, tm
     fixed = Tables(lambda text, before: httpx.Response(500) if text == "bad" and not before else None)
     assert run(fixed, "--retry-errors")[0] == 3 and dict(fixed.asked) == {"bad": 1}
     assert answers(tmp_path)[1]["error_kind"] == "http-error"
+
+
+@pytest.mark.parametrize("batch", ["1", "2"])
+def test_every_row_is_asked_with_the_options_of_the_command(run: Run, tmp_path: Path, batch: str) -> None:
+    pairs(tmp_path, ["one", "two", "three"])
+    service = Tables()
+    assert run(service, "--require-all", "--abstain-below", "0.5", "--model", "m", "--batch", batch)[0] == 0
+    assert {tuple(said.items()) for said in service.said} == {
+        (("model", "m"), ("require_all", "true"), ("abstain_below", "0.5"))
+    }
+    service = Tables()
+    assert run(service, "--batch", batch, "--overwrite")[0] == 0 and not any(service.said)
 
 
 def test_a_row_whose_error_went_away_completes_the_run(run: Run, tmp_path: Path) -> None:
@@ -201,6 +218,8 @@ def test_a_run_goes_on_only_with_what_it_began_with(run: Run, tmp_path: Path) ->
     assert run(Tables())[0] == 3
     code, _, errors = run(Tables(), "--model", "m")
     assert code == 2 and "is of a run with another model" in errors
+    code, _, errors = run(Tables(), "--require-all", "--abstain-below", "0.5")
+    assert code == 2 and "is of a run with another abstain_below and another require_all;" in errors
     pairs(tmp_path, ["one", "two"])
     code, _, errors = run(Tables())
     assert code == 2 and "is of a run with another table" in errors
@@ -254,6 +273,7 @@ def test_an_interruption_leaves_what_came_back(run: Run, tmp_path: Path, batch: 
     [
         (["--batch", "0"], "batch: expected 1 or more, found 0"),
         (["--concurrency", "0"], "concurrency: expected 1 or more, found 0"),
+        (["--abstain-below", "1.5"], "abstain_below: expected a number from 0 to 1, found 1.5"),
         (["--out", "answers.txt"], "out: expected a name that ends in .csv or .parquet"),
         (["--out", "pairs.csv"], "out: expected another file than the table"),
         (["--out", "none/answers.csv"], "none/answers.csv.partial: expected a file to write"),
@@ -279,7 +299,9 @@ def test_columns_that_the_answers_need_are_refused(run: Run, tmp_path: Path) -> 
 def test_genes_are_sent_and_not_repeated(run: Run, tmp_path: Path) -> None:
     pairs(tmp_path, ["one"], gene_A="1.5", gene_B="")
     assert run(Tables())[0] == 0
-    assert [name for name in answers(tmp_path)[0] if "gen" in name] == ["genomics_label", "genomics_confidence"]
+    assert [name for name in answers(tmp_path)[0] if "gen" in name] == [
+        *("genomics_label", "genomics_confidence", "genomics_contribution")
+    ]
 
 
 def test_parquet_in_and_out_keep_types(run: Run, tmp_path: Path) -> None:
@@ -295,6 +317,12 @@ def test_parquet_in_and_out_keep_types(run: Run, tmp_path: Path) -> None:
     rows = written.to_pylist()
     assert [row["id"] for row in rows] == list(range(900)) and [row["row"] for row in rows] == list(range(1, 901))
     assert rows[0]["probability"] == 0.75 and rows[0]["error_kind"] is None and rows[0]["label"] == "one"
+    types = {
+        name: str(written.schema.field(name).type) for name in ("abstain", "missing", "baseline", "text_contribution")
+    }
+    assert types == {"abstain": "bool", "missing": "string", "baseline": "double", "text_contribution": "double"}
+    assert (rows[0]["disagreement"], rows[0]["missing"], rows[0]["unusual"]) == (True, "", "image")
+    assert (rows[1]["disagreement"], rows[1]["missing"]) == (None, None)
     assert rows[1]["error_status"] == 422 and rows[1]["probability"] is None
     assert rows[2]["error_kind"] == "invalid-call" and rows[2]["text"] is None
 
@@ -312,5 +340,5 @@ def test_the_state_is_readable_by_people(run: Run, tmp_path: Path) -> None:
     pairs(tmp_path, ["one", "bad"])
     run(Tables())
     first, *lines = [json.loads(line) for line in (tmp_path / "answers.csv.partial").read_text("utf-8").splitlines()]
-    assert first["format"] == "infobridge predict-many 1" and first["columns"]["text"] == "text"
+    assert first["format"] == "infobridge predict-many 2" and first["columns"]["text"] == "text"
     assert {line["row"]: line["error_kind"] for line in lines} == {0: None, 1: "invalid-input"}

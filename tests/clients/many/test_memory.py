@@ -79,7 +79,7 @@ def test_no_more_requests_at_once_than_asked_for(tmp_path: Path, batch: int, con
 
     async def ask() -> None:
         async with AsyncClient("http://x", transport=httpx.MockTransport(answer)) as client:
-            await Asking(client, choose(["text"], (), tmp_path), journal, Silent(), None, batch).all(
+            await Asking(client, choose(["text"], (), tmp_path), journal, Silent(), batch=batch).all(
                 rows(), concurrency
             )
 

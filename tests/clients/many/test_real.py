@@ -200,10 +200,30 @@ def test_a_batch_is_answered_by_the_service(server: Server, table: Path, asynchr
 
     with Client(server.url, key=KEY) as client:
         results = asyncio.run(ask()) if asynchronous else client.predict_batch(samples, model="image-text")
-        alone = [client.predict(model=None, **samples[index]) for index in (0, 69)]
-    assert [isinstance(result, Answer) for result in results] == [index not in (3, 4) for index in range(70)]
+        alone = [
+            client.predict(model=None, require_all=None, abstain_below=None, **samples[index]) for index in (0, 69)
+        ]
+    assert [isinstance(result, Answer) for result in results] == [index != 3 for index in range(70)]
     for found, expected in zip((results[0], results[69]), alone, strict=True):
         assert isinstance(found, Answer)
         for one, other in zip(found.predictions, expected.predictions, strict=True):
             assert one.label == other.label and one.probability == pytest.approx(other.probability, abs=1e-5)
-    assert isinstance(results[4], InvalidRequest)
+    assert isinstance(results[4], Answer) and results[4].missing == ("text",)
+    with Client(server.url, key=KEY) as client:
+        strict, abstaining = client.predict_batch(samples[4:6], require_all=True, abstain_below=1)
+    assert isinstance(strict, InvalidRequest) and strict.field == "text" and strict.received == "only image"
+    assert isinstance(abstaining, Answer) and abstaining.abstain
+
+
+def test_an_empty_cell_is_a_missing_modality_and_an_empty_row_an_error(server: Server, table: Path) -> None:
+    header, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([header, rows[0], "no text,1.png,,star", "no image,,red,star", "nothing,,,star"]) + "\n")
+    for arguments, expected in (((), ["", "text", "image", None]), (("--require-all",), ["", None, None, None])):
+        code, shown, errors = finish(start(server.url, table, "--overwrite", "--abstain-below", "1", *arguments))
+        assert code == 3, shown + errors
+        with (table.parent / "answers.csv").open(newline="") as file:
+            found = list(csv.DictReader(file))
+        assert [row["missing"] if not row["error_kind"] else None for row in found] == expected
+        assert {row["abstain"] for row in found if not row["error_kind"]} == {"true"}
+        assert found[3]["error_detail"].startswith("expected a payload for one or more inputs of a model")
+    assert (found[1]["error_kind"], found[1]["error_status"]) == ("invalid-input", "422")

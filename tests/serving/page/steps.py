@@ -87,6 +87,8 @@ class Bar:
     length: float
     """Share of its track."""
     note: str
+    start: float = 0.0
+    """Where on its track it begins."""
 
 
 def bars(page: Page, section: str) -> list[Bar]:
@@ -100,6 +102,23 @@ def bars(page: Page, section: str) -> list[Bar]:
         length = fill["width"] / track["width"]
         found.append(Bar(row.locator(".name").inner_text(), row.locator(".number").inner_text(), length, said))
     return found
+
+
+def contributions(page: Page) -> list[Bar]:
+    """The bars that add up to the answer; what was not given has none, of no length."""
+    found = []
+    for row in page.locator("#result .contributions li").all():
+        track, fill = row.locator(".track").bounding_box(), row.locator(".fill").bounding_box()
+        assert track is not None
+        start, length = (fill["x"] - track["x"], fill["width"]) if fill else (0.0, 0.0)
+        name, number = row.locator(".name").inner_text(), row.locator(".number").inner_text()
+        found.append(Bar(name, number, length / track["width"], "", start / track["width"]))
+    return found
+
+
+def points(contribution: float) -> str:
+    """As the page writes it."""
+    return f"{'−' if contribution < 0 else '+'}{abs(contribution) * 100:.1f}{SPACE}points"
 
 
 def example(server: Server, model: str, inputs: tuple[str, ...], index: int) -> dict[str, Part]:

@@ -32,10 +32,37 @@ def all_modalities_seen(page: Page) -> None:
     predict(page)
 
 
-def missing(page: Page) -> None:
+def unfilled(page: Page) -> None:
     open_model(page, "image-text")
     page.get_by_role("button", name="Predict").click()
     expect(field(page, "text").locator(".error")).to_be_visible()
+
+
+def every_flag(page: Page) -> None:
+    """Unusual, in disagreement, and less probable than asked for."""
+    open_model(page, "fragile")
+    page.get_by_text("Options").click()
+    page.get_by_label("Abstain below").fill("100")
+    page.get_by_role("textbox", name="Text").fill("red")
+    page.get_by_role("textbox", name="Genomics").fill('{"gene_A": -400}')
+    predict(page)
+    expect(page.locator(".flag")).to_have_count(3)
+
+
+def one_missing(page: Page) -> None:
+    open_model(page, "fragile")
+    page.get_by_role("textbox", name="Text").fill("red")
+    predict(page)
+    expect(page.locator(".flag")).to_have_count(1)
+
+
+def wrong_option(page: Page) -> None:
+    open_model(page, "image-text")
+    use_example(page)
+    page.get_by_text("Options").click()
+    page.get_by_label("Abstain below").fill("101")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator("#abstain-error")).to_be_visible()
 
 
 def busy(page: Page) -> None:
@@ -68,7 +95,10 @@ def unready(page: Page) -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [empty, answered, all_modalities_seen, missing, busy, running, locked, unready],
+    [
+        *(empty, answered, all_modalities_seen, unfilled, every_flag, one_missing, wrong_option),
+        *(busy, running, locked, unready),
+    ],
     ids=lambda state: state.__name__,
 )
 def test_axe_finds_nothing_in_light_and_in_dark(page: Page, state: Callable[[Page], None]) -> None:
@@ -89,6 +119,8 @@ def test_axe_would_find_something(page: Page) -> None:
 def test_nothing_is_wider_than_the_screen(page: Page, pairing: tuple[str, ...]) -> None:
     open_model(page, "-".join(pairing))
     use_example(page)
+    page.get_by_text("Options").click()
+    page.get_by_label("Abstain below").fill("100")
     predict(page)
     page.get_by_text("The answer as JSON").click()
     for width in (320, 360, 700, 1000, 1280):
@@ -114,13 +146,13 @@ def test_everything_works_from_the_keyboard_in_the_order_one_reads(page: Page) -
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
         assert page.evaluate(OUTLINE) == "solid", reached
 
-    for _ in range(9):
+    for _ in range(10):
         tab()
     assert reached == [
         *("Skip to the sample", "Try the API", "OpenAPI", "model", "example"),
-        *("file-image", "text-text", "file-text", "predict"),
+        *("file-image", "text-text", "file-text", "Options", "predict"),
     ]
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Example 1 of")).to_be_visible()

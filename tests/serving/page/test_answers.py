@@ -12,11 +12,13 @@ from tests.serving.page.steps import (
     ask,
     bars,
     choose,
+    contributions,
     example,
     expect,
     field,
     open_model,
     percent,
+    points,
     predict,
     use_example,
 )
@@ -29,6 +31,16 @@ const revoke = URL.revokeObjectURL;
 URL.revokeObjectURL = (address) => { window.revoked.push(address); revoke.call(URL, address); };
 """
 BLOB = re.compile("^blob:http://127.0.0.1")
+
+
+QUIET = {"missing": [], "disagreement": False, "unusual": [], "abstain": False}
+"""What there is to note of an answer of which nothing is."""
+
+
+def assert_spans(bar: Bar, one: float, other: float) -> None:
+    """A contribution's bar lies between two probabilities."""
+    assert bar.start == pytest.approx(min(one, other), abs=0.012)
+    assert bar.length == pytest.approx(max(abs(other - one), 0.01), abs=0.012)
 
 
 def assert_drawn(bar: Bar, probability: float) -> None:
@@ -45,9 +57,7 @@ def test_an_example_is_predicted_and_shown_as_the_service_answers_it(
     use_example(page)
     shown = predict(page)
     expected = ask(server, model, example(server, model, pairing, 0))
-    assert {name: shown[name] for name in ("model", "predictions", "modalities")} == {
-        name: expected[name] for name in ("model", "predictions", "modalities")
-    }
+    assert {**shown, "timing": None} == {**expected, "timing": None}
 
     best = expected["predictions"][0]
     expect(page.locator(".verdict .label")).to_have_text(best["label"])
@@ -66,6 +76,17 @@ def test_an_example_is_predicted_and_shown_as_the_service_answers_it(
         agrees = own["label"] == best["label"]
         assert bar.note == ("would choose it too" if agrees else f"would choose “{own['label']}”")
     expect(page.get_by_text("one share of evidence for each modality")).to_be_visible()
+    start, *added, total = contributions(page)
+    assert (start.name, start.number) == ("Without anything", percent(expected["baseline"]))
+    assert (total.name, total.number) == ("The answer", percent(best["probability"]))
+    assert_spans(start, 0, expected["baseline"])
+    reached = expected["baseline"]
+    for bar, name in zip(added, pairing, strict=True):
+        contribution = expected["modalities"][name]["contribution"]
+        assert (bar.name, bar.number) == (name.capitalize(), points(contribution))
+        assert_spans(bar, reached, reached + contribution)
+        reached += contribution
+    assert_spans(total, 0, reached)
     for stage in ("Decode", "Queue", "Infer"):
         expect(page.locator(".times dt", has_text=stage)).to_be_visible()
     expect(page.locator(".timing")).to_contain_text("in the service")
@@ -75,12 +96,19 @@ def test_examples_come_round(page: Page, server: Server) -> None:
     open_model(page, "image-text")
     with server.client() as client:
         models = {model["name"]: model for model in client.get("/v1/models").json()["models"]}
-        count = models["image-text"]["examples"]
-        texts = [client.get(f"/v1/models/image-text/examples/{index}/text").text for index in range(count)]
-    assert count > 1
-    for turn in [*range(count), 0]:
+        has = models["image-text"]["examples"]
+        texts = [
+            client.get(f"/v1/models/image-text/examples/{index}/text").text if "text" in inputs else ""
+            for index, inputs in enumerate(has)
+        ]
+    assert len(has) > 1 and "" in texts
+    for turn in [*range(len(has)), 0]:
         use_example(page, turn)
         expect(page.get_by_role("textbox", name="Text")).to_have_value(texts[turn])
+        expect(field(page, "image").get_by_role("img")).to_be_visible()
+        if not texts[turn]:
+            expect(page.locator("#status")).to_have_text(re.compile("fills the fields, but for text, which it lacks."))
+            assert predict(page)["missing"] == ["text"]
 
 
 def test_sound_and_clip_can_be_played_and_a_picture_is_seen(page: Page) -> None:
@@ -149,9 +177,11 @@ def test_of_many_classes_the_first_ten_are_shown_until_all_are_asked_for(page: P
             {"label": label, "probability": first if index == 0 else rest} for index, label in enumerate(labels)
         ],
         "modalities": {
-            "image": {"label": "class 7", "confidence": 0.00001},
-            "text": {"label": "class 0", "confidence": 0.99999},
+            "image": {"label": "class 7", "confidence": 0.00001, "contribution": -0.1, "shift": None},
+            "text": {"label": "class 0", "confidence": 0.99999, "contribution": 0.59, "shift": 0.5},
         },
+        **QUIET,
+        "baseline": 0.01,
         "timing": {"receive": 1.0, "decode": 2.0, "queue": 3.0, "infer": 4.0, "total": 1234.5},
     }
     page.route("**/v1/predict", lambda route: route.fulfill(json=answer))
@@ -178,7 +208,15 @@ def test_labels_and_names_are_text_and_never_markup(page: Page, watched: Watched
     answer = {
         "model": bold,
         "predictions": [{"label": bold, "probability": 1.0}],
-        "modalities": {"image": {"label": bold, "confidence": 1.0}, "text": {"label": bold, "confidence": 1.0}},
+        "modalities": {
+            name: {"label": f"{bold}{name}", "confidence": 1.0, "contribution": 0.4, "shift": 2.0}
+            for name in ("image", "text")
+        },
+        **QUIET,
+        "disagreement": True,
+        "unusual": ["image", bold],
+        "missing": [bold],
+        "baseline": 0.2,
         "timing": {"total": 1.0, bold: 1.0},
     }
     page.route("**/v1/predict", lambda route: route.fulfill(json=answer))
@@ -187,6 +225,8 @@ def test_labels_and_names_are_text_and_never_markup(page: Page, watched: Watched
     page.get_by_role("textbox", name="Text").fill("red")
     predict(page)
     expect(page.locator(".verdict .label")).to_have_text(bold)
+    expect(page.locator(".flag")).to_have_count(3)
+    expect(page.locator(".flag b b")).to_have_count(0)
     expect(page.locator("#result img, .facts img, .facts b b")).to_have_count(0)
     expect(field(page, "image")).to_contain_text(f"{bold}.png")
     assert watched.asked("/x") == 0

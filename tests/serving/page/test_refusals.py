@@ -16,20 +16,58 @@ def press(page: Page) -> None:
     page.get_by_role("button", name="Predict").click()
 
 
-def test_missing_fields_are_named_and_the_first_is_gone_to(page: Page, watched: Watched) -> None:
+def test_with_nothing_filled_the_fields_are_named_and_the_first_is_gone_to(page: Page, watched: Watched) -> None:
     open_model(page, "image-text")
     press(page)
     for name in ("image", "text"):
         expect(field(page, name).locator(".error")).to_have_text(
-            f"{name.capitalize()} is missing. Every field needs something."
+            f"{name.capitalize()} is missing. One field at least needs something."
         )
     chooser = field(page, "image").locator("input[type=file]")
     expect(chooser).to_be_focused()
     expect(chooser).to_have_attribute("aria-invalid", "true")
     assert watched.asked("/v1/predict") == 0
     page.get_by_role("textbox", name="Text").fill("red")
+    for name in ("image", "text"):
+        expect(field(page, name).locator(".error")).to_be_hidden()
+
+
+def test_where_every_field_is_asked_for_the_empty_ones_are_named(page: Page, watched: Watched) -> None:
+    open_model(page, "image-text")
+    page.get_by_text("Options").click()
+    page.get_by_label("Refuse a sample that lacks a field").check()
+    page.get_by_role("textbox", name="Text").fill("red")
+    press(page)
+    error = field(page, "image").locator(".error")
+    expect(error).to_have_text("Image is missing. Every field needs something.")
     expect(field(page, "text").locator(".error")).to_be_hidden()
-    expect(field(page, "image").locator(".error")).to_be_visible()
+    assert watched.asked("/v1/predict") == 0
+
+
+def test_what_is_no_probability_is_said_at_the_option(page: Page, watched: Watched) -> None:
+    open_model(page, "image-text")
+    use_example(page)
+    page.get_by_text("Options").click()
+    below = page.get_by_label("Abstain below")
+    for wrong in ("101", "-1", "1e"):
+        below.clear()
+        below.press_sequentially(wrong)
+        page.get_by_text("Options").click()  # closed, it opens by itself
+        press(page)
+        expect(below).to_be_focused()
+        expect(below).to_have_accessible_description(re.compile("A number from 0 to 100 is expected here"))
+    assert watched.asked("/v1/predict") == 0
+    below.fill("50")
+    expect(page.locator("#abstain-error")).to_be_hidden()
+    page.route(PREDICT, lambda route: refuse_option(route))
+    press(page)
+    expect(page.locator("#abstain-error")).to_contain_text("expected a number")
+
+
+def refuse_option(route: Route) -> None:
+    content = {"type": "urn:infobridge:problem:invalid-input", "title": "Invalid input", "status": 422}
+    known = {"detail": "abstain_below: expected a number from 0 to 1", "field": "abstain_below"}
+    route.fulfill(status=422, json=content | known)
 
 
 def test_what_the_service_refuses_is_said_at_the_field(page: Page) -> None:
