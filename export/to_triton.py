@@ -57,12 +57,21 @@ def to_triton(bundle: Path, repository: Path, asked: TritonOptions, name: str | 
     """
     manifest = Manifest.read(bundle)
     name = manifest.name if name is None else name
-    if NAME.fullmatch(name) is None:
-        raise ExportError(f"a model of Triton is a folder: expected a name of letters, digits, _-. and found {name!r}")
+    check_name(name)
     if any(len(label.splitlines()) != 1 for label in manifest.labels):
         raise ExportError("Triton reads a label from each line: expected labels of one line, found others")
     models = [_Model(bundle, manifest, repository, name, flavour, asked) for flavour in dict.fromkeys(asked.flavours)]
     return [model.write() for model in models]  # all are checked before the first is written
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no model of Triton can have.
+
+    Raises:
+        ExportError: saying which it could.
+    """
+    if NAME.fullmatch(name) is None:
+        raise ExportError(f"a model of Triton is a folder: expected a name of letters, digits, _-. and found {name!r}")
 
 
 class _Model:
@@ -93,7 +102,7 @@ class _Model:
         try:
             there = triton_config.parse((self._folder / CONFIG).read_text(encoding="utf-8"))
             labels = (self._folder / LABELS).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+        except (ExportError, OSError, ValueError) as error:
             raise ExportError(f"{self._folder} is there and none of ours ({error}); choose another name") from None
         shared: dict[str, tuple[Any, Any]] = {
             what: (list(getattr(there, what)), list(getattr(self._config, what))) for what in ("input", "output")

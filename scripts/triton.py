@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("nvidia-pytriton==0.7.0", "numpy==1.26.4", "onnxruntime==1.32.0")
 """Without what they depend on: of the first only the server is used, and the third needs but the second here."""
 MARK = ".installed"
+MEMORY = Path("/dev/shm")
+"""Where shared memory is seen as files."""
 PATIENCE = 60.0
 """Seconds a server has to become ready."""
 ECHO = """
@@ -56,9 +59,11 @@ class Triton:
     grpc: int
     """Port of gRPC."""
     log: Path
+    memory: str
+    """How the names of its shared memory begin."""
 
     def stop(self) -> None:
-        """End it and whatever it started."""
+        """End it and whatever it started, and give back the memory that one that was killed leaves."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -66,6 +71,8 @@ class Triton:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        for left in MEMORY.glob(f"{self.memory}*"):
+            left.unlink(missing_ok=True)
 
 
 def environment() -> Path:
@@ -148,12 +155,14 @@ def start(repository: Path, log: Path, server: Path, ports: tuple[int, int] | No
     command += ["--backend-directory", str(server / "backends"), "--cache-directory", str(server / "caches")]
     for kind, number in zip(("http", "grpc", "metrics"), (*ports, free_port()), strict=True):
         command += [f"--{kind}-address", "127.0.0.1", f"--{kind}-port", str(number)]
+    memory = f"infobridge-{uuid.uuid4().hex[:12]}-"
+    command += ["--backend-config", f"python,shm-region-prefix-name={memory}"]
     binaries = server.parents[4] / "bin"
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     variables |= {"PATH": f"{binaries}{os.pathsep}{variables.get('PATH', '')}", "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, start_new_session=True)
-    return Triton(process, ports[0], ports[1], log)
+    return Triton(process, *ports, log, memory)
 
 
 def wait(running: Triton) -> None:
