@@ -8,7 +8,7 @@ SETUP = $(VENV)/.installed
 export OMP_WAIT_POLICY = PASSIVE
 export BENTOML_DO_NOT_TRACK = True
 
-.PHONY: demo test lint types imports tests soak format clean
+.PHONY: demo test lint types imports tests triton soak format clean
 
 demo: $(SETUP)
 	$(RUN) -m scripts.demo
@@ -28,6 +28,10 @@ imports: $(SETUP)
 tests: $(SETUP)
 	$(RUN) -m pytest -m "not slow"
 
+# A Triton server, for the tests that are skipped without one; where it cannot be had, it says why.
+triton: $(SETUP)
+	$(RUN) -m scripts.triton install || true
+
 # The long part: 10,000 mutated files, a minute of tenfold load, half an hour at half load.
 soak: $(SETUP)
 	$(RUN) -m pytest -m slow
@@ -45,4 +49,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $(SETUP)
 
 clean:
-	rm -rf $(VENV) runs demo-data build *.egg-info
+	rm -rf $(VENV) .venv-triton runs demo-data build *.egg-info

@@ -3,7 +3,7 @@
 It is the one that nvidia-pytriton's wheel carries: Linux, CPU, the Python backend alone, which serves the `portable`
 flavour of `python -m export … --triton`. Its backend needs numpy below 2, and so cannot share our environment.
 
-    python -m scripts.triton install               # into .venv-triton, or where INFOBRIDGE_TRITON says
+    python -m scripts.triton install               # into .venv-triton, or where TRITON_ENVIRONMENT says
     python -m scripts.triton serve REPOSITORY      # such as repository/portable, until Ctrl-C
 """
 
@@ -77,7 +77,7 @@ class Triton:
 
 def environment() -> Path:
     """Where the server is, or is to be."""
-    return Path(os.environ.get("INFOBRIDGE_TRITON") or ROOT / ".venv-triton").resolve()
+    return Path(os.environ.get("TRITON_ENVIRONMENT") or ROOT / ".venv-triton").resolve()
 
 
 def installed() -> Path:

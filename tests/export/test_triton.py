@@ -13,8 +13,8 @@ from bundle.predictor import Predictor
 from export import triton_config
 from export.__main__ import main
 from export.errors import ExportError
-from export.to_triton import CONFIG, LABELS, Written, to_triton
-from export.triton_config import BACKENDS, DIGEST, FLAVOURS, TritonOptions, parse, to_text
+from export.to_triton import CONFIG, Written, to_triton
+from export.triton_config import BACKENDS, DIGEST, FLAVOURS, LABELS, TritonOptions, parse, to_text
 from tests.bundles import PAIRINGS, build_bundle
 
 DEFAULT = TritonOptions()

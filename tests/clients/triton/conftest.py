@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def served(bundles: dict[tuple[str, ...], Path], tmp_path_factory: pytest.TempPa
         yield Served(running, bundles, newer)
 
 
-def examples(predictor: Predictor, seed: int = 0) -> dict[str, bytes]:
+def examples(predictor: Predictor, seed: int = 0) -> dict[str, Any]:
     generator = np.random.default_rng(seed)
     return {name: modality.example(generator) for name, modality in predictor.modalities.items()}
 

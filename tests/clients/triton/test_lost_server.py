@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_clients_report_a_server_that_dies_and_go_on_with_the_one_in_its_place(t
         for client in clients.values():
             assert_same(client.predict(**sample), expected)
         os.killpg(running.process.pid, signal.SIGKILL)
-        running.process.wait()
+        running.stop()
         for protocol in ("http", "grpc"):
             url = address(running, protocol)
             with Client(url, bundle, retries=0) as client, pytest.raises(ConnectionFailed, match="does not answer"):
@@ -57,6 +58,6 @@ def test_clients_report_a_server_that_dies_and_go_on_with_the_one_in_its_place(t
             client.close()
 
 
-async def awaited(url: str, bundle: Path, sample: dict[str, bytes]) -> None:
+async def awaited(url: str, bundle: Path, sample: dict[str, Any]) -> None:
     async with AsyncClient(url, bundle, retries=0) as client:
         await client.predict(**sample)
