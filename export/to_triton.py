@@ -91,6 +91,7 @@ class _Model:
         self._new = self._version not in known
         for number, other in {**known, self._version: digest}.items():
             self._config.parameters[f"{DIGEST}{number}"].string_value = other
+        self._text = to_text(self._config)
         self._files: dict[str, tuple[Path, str]] = {}
         if flavour == "portable":
             self._files["model.py"] = (MODEL.parent, MODEL.name)
@@ -133,7 +134,7 @@ class _Model:
                     version.rename(target / version.name)
             (target / LABELS).write_text(self._labels, encoding="utf-8")
             aside = target / f".{CONFIG}-{os.getpid()}"
-            aside.write_text(to_text(self._config), encoding="utf-8")
+            aside.write_text(self._text, encoding="utf-8")
             aside.replace(target / CONFIG)
             if target is self._aside:
                 target.rename(self._folder)

@@ -1,5 +1,7 @@
 """What a Triton client does by itself: addresses, versions, errors, batches, retries; the predictor is its server."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tritonclient.utils import InferenceServerException
 
-from bundle.errors import InvalidInput, TooLarge, UnsupportedMedia
 from bundle.manifest import FILE, sha256
 from bundle.modalities import Array
 from bundle.predictor import Predictor
@@ -18,11 +18,11 @@ from clients.answer import Answer
 from clients.errors import ClientError, InvalidCall, InvalidRequest, NotFound, UnexpectedAnswer
 from clients.retrying import Retries
 from clients.triton import Client, over_http
-from clients.triton.refusals import from_grpc, from_http, from_httpx, refused
 from clients.triton.request import DIGEST, Address, Request, Served
 from export import triton_config
 from tests.bundles import build_bundle
 from tests.clients.triton.conftest import assert_same, examples
+from tests.conftest import ROOT
 
 
 class Wire:
@@ -161,6 +161,23 @@ def test_what_cannot_be_a_client_is_refused_at_once(bundle: Path, tmp_path: Path
     assert not Address("grpc://host:1").secure and Address("https://host").secure and not Address("https://host").grpc
 
 
+def imported(module: str, *blocked: str) -> "subprocess.CompletedProcess[str]":
+    """A fresh Python that imports a module and then runs its `main`, without some packages."""
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import {module} as found; "
+        "sys.exit(found.main(sys.argv[1:]) if sys.argv[1:] else 0)"
+    )
+    arguments = ["predict", "grpc://127.0.0.1:9", "--triton", ".", "--text", "x"] if module.endswith("__main__") else []
+    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_it_needs_neither_a_runtime_nor_a_server_and_the_others_not_it() -> None:
+    foreign = ("onnxruntime", "torch", "transformers", "bentoml", "starlette", "export", "serving", "training")
+    assert imported("clients.triton", *foreign).returncode == 0
+    done = imported("clients.__main__", "tritonclient")
+    assert done.returncode == 2 and "pip install 'infobridge[triton]'" in done.stderr
+
+
 def test_the_newest_version_of_the_bundle_is_asked() -> None:
     assert DIGEST == triton_config.DIGEST, "what export writes is what the client looks for"
     stated = {"2": "a", "10": "a", "11": "b"}
@@ -171,46 +188,6 @@ def test_the_newest_version_of_the_bundle_is_asked() -> None:
             Served.read(config, "m", "c")
 
 
-@pytest.mark.parametrize(
-    ("status", "message", "kind"),
-    [
-        ("INVALID_ARGUMENT", "unexpected shape", errors.BadRequest),
-        ("NOT_FOUND", "unknown model", NotFound),
-        ("UNAUTHENTICATED", "no token", errors.Unauthorized),
-        ("PERMISSION_DENIED", "no", errors.Forbidden),
-        ("RESOURCE_EXHAUSTED", "too many", errors.Unavailable),
-        ("UNAVAILABLE", "Exceeds maximum queue size", errors.Unavailable),
-        ("UNAVAILABLE", "Request timeout expired", errors.TimeLimit),
-        ("UNAVAILABLE", "failed to connect to all addresses", errors.ConnectionFailed),
-        ("UNAVAILABLE", "Socket closed", errors.ConnectionFailed),
-        ("CANCELLED", "Channel closed!", errors.ConnectionFailed),
-        ("DEADLINE_EXCEEDED", "Deadline Exceeded", errors.TimedOut),
-        ("INTERNAL", "failed", errors.ServerError),
-        ("UNIMPLEMENTED", "no such method", errors.ServerError),
-        (None, "cannot be read", UnexpectedAnswer),
-    ],
-)
-def test_every_status_of_grpc_is_a_type(status: str | None, message: str, kind: type[ClientError]) -> None:
-    stated = None if status is None else f"StatusCode.{status}"
-    found = from_grpc(InferenceServerException(message, stated), "grpc://x", 2.0)
-    assert type(found) is kind and "\n" not in str(found)
-
-
-def test_every_status_of_http_is_a_type() -> None:
-    for status, kind in (
-        (400, errors.BadRequest),
-        (404, NotFound),
-        (503, errors.Unavailable),
-        (500, errors.ServerError),
-    ):
-        found = from_http(httpx.Response(status, json={"error": "it went\nwrong"}))
-        assert type(found) is kind and str(found) == f"it went wrong (HTTP {status})"
-    assert type(from_http(httpx.Response(503, json={"error": "Request timeout expired"}))) is errors.TimeLimit
-    assert str(from_http(httpx.Response(502, content=b"<html>"))) == "Bad Gateway (HTTP 502)"
-    assert isinstance(from_httpx(httpx.ReadTimeout("x"), "http://x", 2), errors.TimedOut)
-    assert isinstance(from_httpx(httpx.ConnectError("x"), "http://x", 2), errors.ConnectionFailed)
-
-
 def test_an_answer_that_is_none_is_refused() -> None:
     request = Request("m", "1", {}, ("logits",), 1.0)
     with pytest.raises(UnexpectedAnswer, match="expected the outputs of a model"):
@@ -219,21 +196,3 @@ def test_an_answer_that_is_none_is_refused() -> None:
         over_http._config(httpx.Response(200, content=b"[]"))
     with pytest.raises(UnexpectedAnswer, match="configuration in JSON"):
         over_http._config(httpx.Response(200, content=b"hello"))
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "status"),
-    [
-        (InvalidInput("a", "b", "image"), InvalidRequest, 422),
-        (UnsupportedMedia("a", "b", "image"), errors.UnsupportedMedia, 415),
-        (TooLarge("a", "b", "image"), errors.TooLarge, 413),
-    ],
-)
-def test_what_preprocessing_refuses_has_the_type_and_fields_of_the_service(
-    error: InvalidInput, kind: type[errors.AnswerError], status: int
-) -> None:
-    found = refused(error)
-    assert type(found) is kind
-    problem = found.problem
-    assert (problem.status, problem.field, problem.expected, problem.received) == (status, "image", "a", "b")
-    assert problem.kind in ("invalid-input", "unsupported-media", "too-large")
