@@ -17,11 +17,15 @@ from bundle.checking import one_line
 from bundle.errors import BundleError
 from bundle.manifest import FILE
 from export.assemble import assemble
-from export.errors import ExportError
+from export.calibrate import Wanted
+from export.errors import ExportError, NotCalibrated
+from export.summary import lines
 from export.to_triton import check_name, to_triton
 from export.triton_config import TritonOptions
 from training.checkpoint import read
 from training.errors import TrainingError
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,40 @@ class Options:
     The graph is proved equal to the trained model before the folder appears.
     """
 
-    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="run-or-bundle")]
-    """Folder of a finished `python -m training.fit`; or, for --triton, of a bundle."""
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|BUNDLE")]
+    """Folder of a finished `python -m training.fit`; with --triton also of a bundle."""
     to: Path | None = None
-    """The bundle's folder, which must not exist yet."""
+    """The bundle's folder, which must not exist yet; needed where a run is exported."""
     name: str | None = None
-    """Name of the model in answers and in Triton; not given, the folder's, or in Triton the bundle's own."""
+    """Name of the model in answers and in Triton; not given, the folder's, and of a bundle its own."""
     overwrite: bool = False
     """Replace a bundle that is already there."""
+    calibrate: Flag = False
+    """Refuse to export where temperatures cannot be fitted on the validation split; not given, the bundle is then
+    exported without, and says so."""
+    no_calibrate: Flag = False
+    """Leave the probabilities as they are."""
+    shift_quantile: float = Wanted.shift_quantile
+    """Share of validation samples that are not called unusual."""
+    abstain_below: float | None = None
+    """Answers abstain where the predicted class is less probable than this, 0 to 1."""
+    abstain_risk: float | None = None
+    """Answers abstain below the probability, chosen on validation, at which at most this share of answers is wrong."""
     triton: Path | None = None
     """Folder of Triton model repositories, one a flavour; a model of the name that is there gets a further version."""
     triton_model: TritonOptions = field(default_factory=TritonOptions)
     """How Triton runs the model."""
+
+    def wanted(self) -> Wanted:
+        """What is to be measured.
+
+        Raises:
+            NotCalibrated: options that contradict one another, or shares that are none.
+        """
+        if self.calibrate and self.no_calibrate:
+            raise NotCalibrated("--calibrate and --no-calibrate contradict one another; give one of them")
+        calibrate = True if self.calibrate else False if self.no_calibrate else None
+        return Wanted(calibrate, self.shift_quantile, self.abstain_below, self.abstain_risk)
 
     def bundle(self) -> Path:
         """The folder of the bundle that is made, or is there.
@@ -50,6 +76,8 @@ class Options:
         Raises:
             ExportError: options that do not fit together.
         """
+        if self.triton is not None and self.name is not None:
+            check_name(self.name)
         if (self.source / FILE).is_file():
             if self.to is not None or self.triton is None:
                 raise ExportError(f"{self.source} is a bundle already: --triton REPOSITORY is what can be made of it")
@@ -65,10 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = tyro.cli(Options, args=arguments, prog="python -m export")
         bundle = options.bundle()
-        if options.triton is not None and options.name is not None:
-            check_name(options.name)
         if bundle != options.source:
-            console.print(_export(options, bundle, console))
+            _export(options, bundle, console)
         if options.triton is not None:
             for written in to_triton(bundle, options.triton, options.triton_model, options.name):
                 console.print(f"{written.folder}: version {written.version}")
@@ -81,13 +107,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _export(options: Options, bundle: Path, console: Console) -> str:
+def _export(options: Options, bundle: Path, console: Console) -> None:
     name = options.name if options.name is not None else bundle.resolve().name
     with console.status("Tracing and proving the graph"):
         run = read(options.source)
-        difference = assemble(run, bundle, name, options.overwrite)
+        done = assemble(run, bundle, name, options.overwrite, options.wanted())
     names = " + ".join(run.modalities)
-    return f"{bundle}: {names}, {len(run.labels)} classes; equal to the trained model within {difference:.1e}"
+    console.print(
+        f"{bundle}: {names}, {len(run.labels)} classes; equal to the trained model within {done.difference:.1e}"
+    )
+    for line in lines(tuple(run.modalities), done):
+        console.print(line)
 
 
 if __name__ == "__main__":

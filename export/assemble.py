@@ -2,8 +2,8 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +14,7 @@ from bundle.manifest import FILE, GOLDEN, GRAPH, Input, Manifest, Tolerance, sha
 from bundle.predictor import Predictor
 from bundle.selfcheck import SAMPLES, selfcheck, write_golden
 from export import parity, promises
+from export.calibrate import Measured, Wanted, measure
 from export.card import card
 from export.errors import ExportError
 from export.feeds import BATCHES, masked, prepare, random_feed, stack
@@ -21,27 +22,44 @@ from export.graph import Graph, declare
 from export.provenance import provenance
 from export.to_onnx import to_onnx
 from training.checkpoint import Checkpoint
+from training.measures.improvement import Improvement, improvements
 
 CARD = "model_card.md"
+AS_USUAL = Wanted()
 
 
-def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False) -> float:
-    """Export a finished run to a bundle; returns the largest difference of a probability between torch and ONNX.
+@dataclass(frozen=True)
+class Assembled:
+    """What an export came to."""
+
+    difference: float
+    """Largest difference of an output between torch and ONNX."""
+    measured: Measured
+    found: tuple[Improvement, ...]
+    """Calibration on test."""
+
+
+def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False, wanted: Wanted = AS_USUAL) -> Assembled:
+    """Export a finished run to a bundle.
 
     Everything is written to a temporary folder, proved there, and renamed: `target` is complete or absent.
 
     Raises:
-        ExportError: a proof failed, or `target` exists.
-        CheckpointError: the run's weights cannot be read.
+        ExportError: a proof failed, `target` exists, or the run does not tell what is wanted.
+        CheckpointError: the run's weights or scores cannot be read.
         SelfCheckFailed: the bundle does not reproduce its own golden samples.
     """
     target = target.resolve()
     _check_target(target, overwrite)
+    measured = measure(run, wanted)
+    found = improvements(measured.test, tuple(run.modalities), measured.calibration)
     aside, replaced = (target.with_name(f".{target.name}-{os.getpid()}{end}") for end in ("", "-replaced"))
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        difference = _write(run, aside, name)
+        difference = _prove(run, aside)
+        done = Assembled(difference, measured, found)
+        _write(run, aside, name, done)
         if target.exists():
             target.rename(replaced)
         aside.rename(target)
@@ -50,7 +68,7 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False) 
             replaced.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
-    return difference
+    return done
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
@@ -62,7 +80,8 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise ExportError(f"{target} is not a bundle (it has no {FILE}), --overwrite replaces nothing else")
 
 
-def _write(run: Checkpoint, folder: Path, name: str) -> float:
+def _prove(run: Checkpoint, folder: Path) -> float:
+    """Write the graph and its golden samples; returns the largest difference between torch and the graph."""
     generator = np.random.default_rng(run.config.seed)
     payloads = [
         {entry: modality.example(generator) for entry, modality in run.modalities.items()} for _ in range(SAMPLES)
@@ -85,20 +104,31 @@ def _write(run: Checkpoint, folder: Path, name: str) -> float:
     promises.prove_absence(session, run.modalities, [golden, random[-1]])
     promises.prove_alone(session, golden, [stack(run.modalities, [sample]) for sample in samples])
     write_golden(samples, payloads, parity.run(session, golden), folder / GOLDEN)
-    for modality in run.modalities.values():
-        for file, content in modality.files().items():
-            (folder / file).write_bytes(content)
-    (folder / CARD).write_text(card(name, run, difference), encoding="utf-8")
-    _write_manifest(run, folder, name, provenance(run, difference))
-    selfcheck(Predictor(folder))
     return difference
 
 
-def _write_manifest(run: Checkpoint, folder: Path, name: str, facts: dict[str, Any]) -> None:
+def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
+    """Write everything else, the manifest last, and check the bundle as its users will."""
+    for modality in run.modalities.values():
+        for file, content in modality.files().items():
+            (folder / file).write_bytes(content)
+    text = card(name, run, done.measured, done.found, done.difference)
+    (folder / CARD).write_text(text, encoding="utf-8")
     inputs = tuple(
         Input(entry, modality.name, modality.parameters(), modality.shape, modality.dtype)
         for entry, modality in run.modalities.items()
     )
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != FILE}
-    manifest = Manifest(name, run.labels, inputs, files, facts, tolerance=Tolerance(probabilities=parity.TOLERANCE))
+    manifest = Manifest(
+        name,
+        run.labels,
+        inputs,
+        {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != FILE},
+        provenance(run, done.difference, done.measured, done.found),
+        done.measured.calibration,
+        Tolerance(probabilities=parity.TOLERANCE),
+        done.measured.expectations,
+        done.measured.shifts,
+        done.measured.abstain_below,
+    )
     (folder / FILE).write_text(manifest.to_json(), encoding="utf-8")
+    selfcheck(Predictor(folder))

@@ -1,25 +1,29 @@
 """Where a bundle comes from: facts for people, without a trace of the maker's folders."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from bundle.runtime import onnxruntime
+from export.calibrate import Measured
 from export.to_onnx import OPSET
+from training.arguments import LOCAL
 from training.checkpoint import Checkpoint
+from training.measures.improvement import Improvement
 
-LOCAL = ("out", "cache", "workers")
-"""Options that say something of the maker's machine and nothing of the model."""
 PACKAGES = ("torch", "onnx", "onnxscript")
 
 
-def provenance(run: Checkpoint, difference: float) -> dict[str, Any]:
+def provenance(run: Checkpoint, difference: float, measured: Measured, found: Sequence[Improvement]) -> dict[str, Any]:
     """Everything that is known of a run and its export, as JSON values.
 
     Args:
         run: the finished training.
-        difference: largest difference of a probability between torch and the graph.
+        difference: largest difference of an output between torch and the graph.
+        measured: what its scores tell.
+        found: the calibration of its outputs on test.
     """
     versions = {name: metadata.version(name) for name in PACKAGES}
     return {
@@ -32,9 +36,28 @@ def provenance(run: Checkpoint, difference: float) -> dict[str, Any]:
         "export": {
             "opset": OPSET,
             "difference": difference,
+            "calibration": _calibration(measured, found),
+            "shift_quantile": measured.shift_quantile,
+            "abstention": None if measured.abstention is None else asdict(measured.abstention),
             "versions": {**versions, "onnxruntime": onnxruntime.__version__},
         },
     }
+
+
+def _calibration(measured: Measured, found: Sequence[Improvement]) -> dict[str, Any]:
+    """Expected calibration errors on test (equal mass) by output, and which outputs have no temperature."""
+    errors = {
+        one.output.title: {
+            "temperature": one.after.temperature,
+            "before": one.before.equal_mass.plug_in,
+            "after": one.after.equal_mass.plug_in,
+            "debiased": one.after.equal_mass.debiased.value,
+            "calibrated_model": [one.after.equal_mass.band.low, one.after.equal_mass.band.high],
+        }
+        for one in found
+    }
+    refused = {output.title: reason for output, reason in measured.refused.items()}
+    return {"samples": len(measured.validation.labels), "errors": errors, "refused": refused}
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import torch
 
 from bundle.answer import Prediction, softmax
 from bundle.modalities import Payload
+from export.calibrate import Wanted, measure
 from training.checkpoint import Checkpoint
 
 Held = dict[str, Path | str | dict[str, float | None]]
@@ -42,11 +43,14 @@ def agrees(run: Checkpoint, sample: Held, answer: Prediction, tolerance: float =
     }
     with torch.inference_mode():
         out = run.model()(batch)
-    fused: Mapping[str, float] = dict(zip(run.labels, softmax(out.logits.numpy())[0].tolist(), strict=True))
+    temperatures = measure(run, Wanted()).calibration
+    probable = softmax(out.logits.numpy(), temperatures.fused)[0].tolist()
+    fused: Mapping[str, float] = dict(zip(run.labels, probable, strict=True))
     found = {entry.label: entry.probability for entry in answer.predictions}
     assert found.keys() == fused.keys()
     assert max(abs(found[label] - fused[label]) for label in fused) <= tolerance
     assert answer.modalities.keys() == run.modalities.keys()
     best = run.labels.index(answer.predictions[0].label)
     for name, own in answer.modalities.items():
-        assert abs(own.confidence - softmax(out.shares[name].numpy())[0][best]) <= tolerance, name
+        alone = softmax(out.shares[name].numpy(), temperatures.shares.get(name, 1.0))[0]
+        assert abs(own.confidence - alone[best]) <= tolerance, name

@@ -27,7 +27,7 @@ FORMAT = 2
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"
-REPORT, PAGE, FIGURES = "report", "report.html", "figures"
+REPORT, PAGE, FIGURES, MEASURED = "report", "report.html", "figures", "measured.json"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
 PACKAGES = ("infobridge", "torch", "transformers", "accelerate", "numpy", "av", "soundfile", "pillow", "tokenizers")
@@ -44,6 +44,8 @@ class Checkpoint:
     metrics: dict[str, Any]
     architectures: dict[str, Any]
     provenance: dict[str, Any]
+    verdict: tuple[str, ...] = ()
+    """On the test split, in plain words; none of a run that was trained before there were verdicts."""
 
     def model(self) -> Classifier:
         """The trained classifier, in evaluation mode on the CPU.
@@ -86,7 +88,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
-REPORTS = (f"{REPORT}/{PAGE}", f"{REPORT}/{FIGURES}/*.png", f"{REPORT}/*.part")
+REPORTS = tuple(f"{REPORT}/{name}" for name in (PAGE, MEASURED, f"{FIGURES}/*.png", "*.part"))
 OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
 """Patterns of the files that a run writes, and of its report."""
 
@@ -204,7 +206,8 @@ def read(folder: Path) -> Checkpoint:
         provenance = {key: content[key] for key in ("versions", "data", "best_epoch")}
         labels = tuple(content["labels"])
         config, metrics, architectures = read_config(content["config"]), content["metrics"], content["architectures"]
-        return Checkpoint(folder, config, labels, modalities, metrics, architectures, provenance)
+        verdict = tuple(map(str, content.get("verdict", {}).get("sentences", ())))
+        return Checkpoint(folder, config, labels, modalities, metrics, architectures, provenance, verdict)
     except KeyError as error:
         raise CheckpointError(f"{folder / RUN}: {error} is missing or unknown") from None
     except (AttributeError, TypeError, ManifestError) as error:

@@ -62,6 +62,8 @@ class Scores:
     deletions: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """By modality, `(samples,)`: the mean loss of the predicted class's probability where its features are another
     sample's; measured at the end of a training."""
+    groups: NDArray[np.int64] | None = None
+    """`(samples,)` samples of one group are near-duplicates: intervals must not take them for independent."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,12 @@ def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator
         everything = torch.ones(len(moved.labels), len(names), dtype=torch.bool, device=accelerator.device)
         found = model.examine(moved.inputs, everything)
         values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values())
-        parts = (moved.labels, moved.samples, *(value.float() for value in values))
+        parts = (moved.labels, moved.samples, moved.groups, *(value.float() for value in values))
         gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    labels, samples, logits, coalitions, *more = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
+    columns = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
+    labels, samples, groups, logits, together, *more = columns
     shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[: len(names)], more[len(names) :]))
-    return Scores(labels, samples, logits, shares, coalitions, shifts)
+    return Scores(labels, samples, logits, shares, together, shifts, groups=groups)
 
 
 def evaluate(scores: Scores) -> Evaluation:

@@ -15,6 +15,7 @@ from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
+from training.judging import judge
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, decode_all, digest_of
@@ -71,10 +72,17 @@ def fit(config: Config, resume: bool = False) -> Result:
         metrics["groups"] = breakdown.facts(groups)
     more = {"metrics": metrics, "best_epoch": result.best_epoch, "data": facts}
     more["architectures"] = loop.model.architectures()
+    verdict = judge(result.scores, prepared.pairs.labels, tuple(prepared.modalities))
+    more["verdict"] = asdict(verdict)
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")
-    for line in (line for found in groups for line in breakdown.lines(found)):
+    told = (line for found in groups for line in breakdown.lines(found))
+    for line in (
+        *told,
+        "verdict, on test (the best modality is chosen on validation)",
+        *(f"  {sentence}" for sentence in verdict.sentences),
+    ):
         console.print(line, markup=False)
     return result
 

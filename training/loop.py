@@ -15,11 +15,12 @@ from bundle.checking import one_line
 from bundle.modalities import Modality
 from training import catalog, checkpoint, state
 from training.batch import Batch, Output
+from training.closing import Closing
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
-from training.gradients import gradient_norms
+from training.gradients import Pulls, pulls
 from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
@@ -86,7 +87,7 @@ class Loop:
         self.method.to(self.accelerator.device)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
-        self._norms: dict[str, dict[str, float]] = {}
+        self._pulls = Pulls()
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
@@ -138,7 +139,7 @@ class Loop:
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
             if not sums:
-                self._norms = gradient_norms(terms, self.model)
+                self._pulls = pulls(terms, self.model)
             self.method.backward(terms, self.accelerator)
             self.method.gradients(self.model)
             self.optimizer.step()
@@ -163,15 +164,11 @@ class Loop:
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
             checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
-        diagnostics = self.method.diagnostics()
-        entry = {"epoch": self.progress.epoch, "loss": losses, "validation": asdict(found), **diagnostics}
-        entry["gradient_norms"] = self._norms  # of the epoch's first batch
-        self.history.append(entry)
+        closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self._pulls)
+        self.history.append(closing.entry())
         checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
         self._save()
-        own = ", ".join(f"{name} {value:.2f}" for name, value in found.modality_accuracy.items())
-        more = "".join(f", {name} {value:.2f}" for name, value in diagnostics.items() if name == "information")
-        return f"loss {sum(losses.values()):.3f}, val {found.accuracy:.3f} ({own}){more}"
+        return closing.line(absent=dropout > 0)
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:
         return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)

@@ -58,18 +58,32 @@ class Classifier(nn.Module):
     def examine(self, inputs: dict[str, Tensor], present: Tensor) -> Examined:
         """As `forward`, and the logits of every coalition of the modalities present, from features computed once."""
         features = self.encode(inputs)
+        out = self.fuse(features, present)
         members = coalition_members(len(features), present.device)
-        together = (present[:, None] & members).flatten(0, 1)
-        repeated = {
-            name: values[:, None].expand(-1, len(members), -1).flatten(0, 1) for name, values in features.items()
-        }
-        coalitions = self.fuse(repeated, together).logits
-        coalitions = coalitions.reshape(-1, len(members), coalitions.shape[-1])
+        additive = getattr(self.fusion, "ADDITIVE", False)
+        coalitions = self._add(out, members) if additive else self._repeat(features, present, members)
         shifts = {
             name: torch.where(present[:, position], shift(features[name]), 0.0)
             for position, (name, shift) in enumerate(self.shifts.items())
         }
-        return Examined(self.fuse(features, present), coalitions, shifts)
+        return Examined(out, coalitions, shifts)
+
+    def _add(self, out: Output, members: Tensor) -> Tensor:
+        """The coalitions' logits where each share depends on its own modality alone: sums of shares."""
+        given = torch.stack(list(out.shares.values()), dim=1)
+        vectors = {name: vector[None] for name, vector in self.stand_ins.vectors.items()}
+        absent = torch.cat([self.fusion(vectors)[name].float() for name in out.shares])
+        weights = members.to(given.dtype)
+        return weights @ given + (1 - weights) @ absent
+
+    def _repeat(self, features: dict[str, Tensor], present: Tensor, members: Tensor) -> Tensor:
+        """The coalitions' logits of any fusion: each is fused by itself."""
+        together = (present[:, None] & members).flatten(0, 1)
+        repeated = {
+            name: values[:, None].expand(-1, len(members), -1).flatten(0, 1) for name, values in features.items()
+        }
+        logits = self.fuse(repeated, together).logits
+        return logits.reshape(-1, len(members), logits.shape[-1])
 
     def architectures(self) -> dict[str, Any]:
         """What rebuilds pretrained encoders without their source, by modality."""

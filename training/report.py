@@ -15,8 +15,17 @@ from bundle.checking import one_line
 from bundle.errors import BundleError
 from training import checkpoint
 from training.errors import ConfigError, TrainingError
+from training.judging import judge
 from training.progress import console
-from training.reporting import comparison, from_features, from_groups, from_outputs
+from training.reporting import (
+    comparison,
+    from_calibration,
+    from_features,
+    from_groups,
+    from_modalities,
+    from_outputs,
+)
+from training.reporting.from_corruptions import shift_section
 from training.reporting.page import Page, write
 from training.reporting.run import Finished, facts, metrics, read
 
@@ -25,7 +34,8 @@ LOG = ".log"
 DESCRIPTION = """Report on finished runs: one HTML file that needs nothing else, and its figures as PNG files.
 
   python -m training.report runs/mine
-      confidences, accuracies, distances, joint features and more of one run: runs/mine/report/report.html
+      calibration, what each modality contributes, missing modalities, corruptions, accuracies, joint features and
+      more of one run: runs/mine/report/report.html, and the numbers behind it in runs/mine/report/measured.json
   python -m training.report runs/mine --by site
       also accuracies for each value of the table's column site, with intervals, and which value is worst
   python -m training.report runs/figure3/infobridge/* runs/figure3/infobridge-alpha-*/*
@@ -35,7 +45,11 @@ DESCRIPTION = """Report on finished runs: one HTML file that needs nothing else,
 
 The data of the training is read again, through the cache. Of one run whose data is not there any more, the figures that
 need it are left out."""
-ORDER = ("confidence", "accuracy", "distance", "embedding", "information", "gradients", "realisability", "confusion")
+ORDER = (
+    *("confidence", "contributions", "deletion", "calibration", "calibration-by-class", "coverage", "missing"),
+    *("shift", "corruptions", "accuracy", "balance", "distance", "embedding", "information", "gradients"),
+    *("realisability", "confusion"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,18 +63,29 @@ class Options:
     by: tuple[str, ...] = ()
     """Columns of the data, such as site, for each of whose values accuracies are reported; not given, those of the
     training. Of one run only."""
+    corruptions: bool = True
+    """Whether test samples are made worse, in five severities, to see what the classifier makes of them: the longest
+    part. Of one run only."""
 
 
-def report(run: Finished, accelerator: Accelerator, by: Sequence[str] = ()) -> Page:
-    """The report of one run; `by` names columns whose values are reported on each.
+def report(run: Finished, accelerator: Accelerator, by: Sequence[str] = (), corruptions: bool = True) -> Page:
+    """The report of one run.
+
+    Args:
+        run: the run.
+        accelerator: where to compute.
+        by: columns whose values are reported on each.
+        corruptions: whether test samples are made worse.
 
     Raises:
         ConfigError: a column that cannot be measured by.
         CheckpointError: the run's files are damaged.
     """
     groups = from_groups.broken_down(run, by)
-    found, notice = from_features.sections(run, accelerator)
-    found |= from_outputs.sections(run)
+    found, notice = from_features.sections(run, accelerator, corruptions)
+    for part in (from_outputs, from_calibration, from_modalities):
+        found |= part.sections(run)
+    found["shift"] = shift_section(run)
     config = run.checkpoint.config
     return Page(
         f"{config.method} on {config.dataset}",
@@ -68,6 +93,7 @@ def report(run: Finished, accelerator: Accelerator, by: Sequence[str] = ()) -> P
         [*(found[name] for name in ORDER), *groups.sections],
         metrics(run),
         [notice] if notice else [],
+        judge(run.scores, run.checkpoint.labels, tuple(run.checkpoint.modalities)),
         groups.lines,
     )
 
@@ -114,7 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             comparison.check(runs)
         folder = _folder(options, runs)
         accelerator = Accelerator(cpu=all(run.checkpoint.config.device == "cpu" for run in runs))
-        page = report(runs[0], accelerator, options.by) if len(runs) == 1 else comparison.compare(runs, accelerator)
+        if len(runs) == 1:
+            page = report(runs[0], accelerator, options.by, options.corruptions)
+        else:
+            page = comparison.compare(runs, accelerator)
         path = write(page, folder)
     except (TrainingError, BundleError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)

@@ -108,12 +108,9 @@ def scores(modalities: tuple[str, ...], count: int, seed: int) -> Scores:
         for position, name in enumerate(modalities)
     }
     nothing = generator.normal(0, 0.1, len(LABELS))
-    rows = [
-        sum((shares[name] for name, there in zip(modalities, members, strict=True) if there), nothing[None])
-        + np.zeros_like(known)
-        for members in membership(len(modalities))
-    ]
-    rows[-1] = sum(shares.values())
+    every = np.stack([shares[name] for name in modalities])
+    rows = [np.einsum("m,mnc->nc", members.astype(np.float32), every) + nothing for members in membership(len(every))]
+    rows[-1] = every.sum(axis=0)
     together = np.stack(rows, axis=1).astype(np.float32)
     shifts = {name: generator.gamma(9, 1 / 9, count).astype(np.float32) for name in modalities}
     drops = {name: generator.normal(0.1, 0.1, count).astype(np.float32) for name in modalities}

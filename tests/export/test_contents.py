@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,10 +20,11 @@ from bundle.manifest import FILE, GOLDEN, GRAPH, Manifest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from export.assemble import assemble
+from export.calibrate import Wanted, measure
 from export.provenance import provenance
 from tests.conftest import ROOT
 from tests.export.conftest import Exported
-from training.checkpoint import RUN, WEIGHTS, Checkpoint, read
+from training.checkpoint import RUN, SCORES, WEIGHTS, Checkpoint, read
 from training.config import Config, TextOptions
 from training.datasets.table import Table
 from training.encoders.transformer import Transformer
@@ -40,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     assert fit([*SMALL, "--dataset.folder", str(data), "--out", str(run), "--method.context", "semantic"]) == 0
     kept = folder / "kept"
     kept.mkdir()
-    for name in (RUN, WEIGHTS):
+    for name in (RUN, WEIGHTS, SCORES):
         shutil.copy(run / name, kept / name)
     shutil.move(data, folder / "elsewhere")
     shutil.rmtree(run)
@@ -70,15 +72,21 @@ def test_nothing_in_a_bundle_tells_the_maker_s_folders(every: Exported, trained:
             assert not re.search(r'(^|["\s(])(/|~|[A-Za-z]:[\\/])\w', text)
 
 
+def told(run: Checkpoint) -> dict[str, Any]:
+    """The configuration in the provenance."""
+    config: dict[str, Any] = provenance(run, 0.0, measure(run, Wanted()), ())["config"]
+    return config
+
+
 def test_paths_among_the_options_shrink_to_their_names(one: Exported) -> None:
     text = TextOptions(encoder_options=Transformer.Options(pretrained="/home/someone/models/minilm"))
     config = Config(dataset="table", dataset_options=Table.Options(Path("/home/someone/pairs.csv")), text=text)
-    found = provenance(replace(one.run, config=config), 0.0)["config"]
+    found = told(replace(one.run, config=config))
     assert found["dataset_options"]["path"] == "pairs.csv"
     assert found["text"]["encoder_options"]["pretrained"] == "minilm"
     assert found["dataset"] == "table" and "out" not in found and "cache" not in found
     named = TextOptions(encoder_options=Transformer.Options(pretrained="someone/minilm"))
-    found = provenance(replace(one.run, config=Config(text=named)), 0.0)["config"]
+    found = told(replace(one.run, config=Config(text=named)))
     assert found["text"]["encoder_options"]["pretrained"] == "someone/minilm"
 
 
@@ -91,6 +99,10 @@ def test_the_provenance_is_complete(trained: Exported) -> None:
     assert {"python", "torch", "infobridge"} <= set(found["versions"])
     assert {"torch", "onnx", "onnxscript", "onnxruntime"} == set(found["export"]["versions"])
     assert 0 <= found["export"]["difference"] <= 1e-4
+    calibration = found["export"]["calibration"]
+    assert calibration["samples"] == found["data"]["samples"]["val"] < 50
+    assert list(calibration["errors"])[:2] == ["all modalities", "audio, its share"]
+    assert "at least 50 samples" in calibration["refused"]["all modalities"]
     assert json.loads((trained.bundle / FILE).read_text())["provenance"] == found
 
 
@@ -98,11 +110,12 @@ def test_the_model_card_tells_what_was_measured(trained: Exported) -> None:
     text = (trained.bundle / "model_card.md").read_text()
     for split, name in (("test", "test"), ("validation", "validation")):
         found = trained.run.metrics[split]
-        own = [f"{found['modality_accuracy'][modality]:.3f}" for modality in trained.run.modalities]
-        cells = [name, str(found["samples"]), f"{found['accuracy']:.3f}", f"{found['macro_f1']:.3f}", *own]
-        assert f"| {' | '.join(cells)} |" in text
+        own = [found["modality_accuracy"][modality] for modality in trained.run.modalities]
+        figures = [rf"{value:.3f} \([^|]*\)" for value in (found["accuracy"], found["macro_f1"], *own)]
+        line = r" \| ".join((rf"^\| {name}", str(found["samples"]), *figures)) + r" \|$"
+        assert re.search(line, text, re.MULTILINE)
     assert "Method: infobridge; dataset: demo; seed 0." in text
-    assert "generated data" in text and "not calibrated" in text
+    assert "generated data" in text and "Not calibrated" in text
     for label in trained.run.labels:
         assert label in text
 
@@ -146,7 +159,7 @@ def parameters(run: Checkpoint) -> int:
 def test_nothing_of_the_label_s_side_is_in_the_graph(trained: Exported) -> None:
     """The context is the label here: with it, a critic or the memory, the answer would be given to the classifier."""
     model = onnx.load(trained.bundle / GRAPH)
-    assert [entry.name for entry in model.graph.input] == ["audio", "video"]
+    assert [entry.name for entry in model.graph.input] == ["audio", "video", "present"]
     names = [entry.name for entry in model.graph.initializer]
     for node in model.graph.node:
         names += [node.name, *node.input, *node.output]
@@ -154,12 +167,13 @@ def test_nothing_of_the_label_s_side_is_in_the_graph(trained: Exported) -> None:
     held = constants(trained.bundle)
     floats = sum(array.size for array in held.values() if array.dtype.kind == "f")
     channels = sum(layer.num_features for layer in trained.run.model().modules() if isinstance(layer, BatchNorm2d))
-    expected = parameters(trained.run) - channels  # two numbers for each channel become one
+    distances = sum(buffer.numel() for buffer in trained.run.model().shifts.buffers())
+    expected = parameters(trained.run) - channels + distances  # two numbers for each channel become one
     standard = 2 * 3  # mean and deviation of the colours
     heads = len(trained.run.labels)  # whose biases have had the same gradients: the graph holds them once
     assert expected - heads <= floats <= expected + standard + 4
     stored = set(trained.run.model().state_dict())
-    assert {name.split(".")[0] for name in stored} == {"encoders", "fusion"}
+    assert {name.split(".")[0] for name in stored} == {"encoders", "fusion", "stand_ins", "shifts"}
 
 
 def test_a_label_is_not_taken_with_a_sample(trained: Exported) -> None:
@@ -169,6 +183,21 @@ def test_a_label_is_not_taken_with_a_sample(trained: Exported) -> None:
     for name in ("label", "context", "split"):
         with pytest.raises(InvalidInput, match="unknown input"):
             predictor.prepare({**sample, name: trained.run.labels[0]})
+
+
+def test_the_accuracy_stated_without_a_modality_is_that_of_the_answers_without_it(trained: Exported) -> None:
+    [table] = (trained.bundle.parent / "elsewhere").rglob("table.csv")
+    with table.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    predictor = Predictor(trained.bundle)
+    for used in (["audio", "video"], ["audio"], ["video"]):
+        samples = [{name: (table.parent / row[name]).read_bytes() for name in used} for row in rows]
+        right = [
+            answer.predictions[0].label == row["label"]
+            for answer, row in zip(predictor.predict(samples), rows, strict=True)
+        ]
+        stated = predictor.manifest.expectations["+".join(used)]
+        assert (stated.accuracy, stated.samples) == (pytest.approx(np.mean(right)), len(rows))
 
 
 def test_the_golden_samples_are_none_of_the_dataset(trained: Exported) -> None:

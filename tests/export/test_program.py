@@ -47,7 +47,7 @@ def test_a_run_becomes_a_bundle_named_like_its_folder(
     assert main([str(run), "--to", str(target)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    [line] = printed.out.splitlines()
+    line, *_ = printed.out.splitlines()
     assert line.startswith(f"{target}: pathology + genomics, 3 classes; equal to the trained model within ")
     assert Manifest.read(target).name == "tissue"
     assert [path.name for path in target.parent.iterdir()] == ["tissue"]

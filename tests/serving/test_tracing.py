@@ -53,7 +53,7 @@ def test_a_request_becomes_a_span_with_its_stages(collector: str, tmp_path: Path
         server.wait_for("/readyz", 200)
         with server.client() as client:
             assert client.post("/v1/predict", json=BODY, headers=headers).status_code == 200
-            assert client.post("/v1/predict", json={"text": "patient4711"}).status_code == 422
+            assert client.post("/v1/predict", json={"text": "patient4711", "require_all": True}).status_code == 422
     requests = [service.ExportTraceServiceRequest.FromString(body) for body in Collector.bodies]
     resources = [resource for request in requests for resource in request.resource_spans]
     spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]

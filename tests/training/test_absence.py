@@ -19,7 +19,7 @@ from training.config import Config
 from training.errors import ConfigError
 from training.evaluate import Encoded, Evaluation, collect, encode
 from training.fit import prepare
-from training.gradients import gradient_norms
+from training.gradients import pulls
 from training.loading import training_loader
 from training.loop import Loop
 from training.model import Classifier
@@ -174,7 +174,7 @@ def test_a_stand_in_gets_the_gradient_of_the_samples_that_lack_its_modality_alon
     assert all(vector.grad is not None and not vector.grad.any() for vector in model.stand_ins.parameters())
     present[0, 0] = False
     terms = {"task": nn.functional.cross_entropy(model(batch.inputs, present).logits, batch.labels)}
-    gradient_norms(terms, model)
+    pulls(terms, model)
     torch.autograd.backward(terms["task"])
     first, second = (model.stand_ins.vectors[name].grad for name in TWO)
     assert first is not None and first.any() and second is not None and not second.any()

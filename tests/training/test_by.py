@@ -116,7 +116,7 @@ def test_a_report_shows_and_prints_the_same_figures_afterwards(
 ) -> None:
     assert fit(sites, *QUICK, "--by", "site", out=tmp_path / "asked") == 0
     trained = capsys.readouterr().out
-    told = trained[trained.index("validation by site") :].rstrip()
+    told = trained[trained.index("validation by site") : trained.index("verdict, on test")].rstrip()
     assert report.main([str(finished), "--by", "site"]) == 0
     assert told in capsys.readouterr().out
     page = (finished / "report" / "report.html").read_text("utf-8")

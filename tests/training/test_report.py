@@ -30,7 +30,8 @@ from training.reporting.style import LIGHT, render
 
 EVIL = "<script>alert('$x_')</script> & \"cat\""
 NAMES = {"confidence", "confusion", "accuracy", "information", "gradients", "distance", "embedding", "realisability"}
-NEED_DATA = {"distance", "embedding", "realisability"}
+NAMES |= {"calibration", "contributions", "deletion", "coverage", "missing", "shift", "corruptions", "balance"}
+NEED_DATA = {"distance", "embedding", "realisability", "corruptions"}
 
 
 def train(table: Path, out: Path, cache: Path, *options: str) -> Path:
@@ -98,7 +99,7 @@ def reported(folder: Path, decoded: Path) -> Path:
 
 
 def test_a_report_is_a_page_and_a_picture_for_each_figure(reported: Path) -> None:
-    assert {path.name for path in reported.iterdir()} == {"report.html", "figures"}
+    assert {path.name for path in reported.iterdir()} == {"report.html", "measured.json", "figures"}
     assert {path.stem for path in (reported / "figures").iterdir()} == NAMES
     for path in (reported / "figures").iterdir():
         with Image.open(path) as picture:

@@ -64,7 +64,7 @@ def assert_same_runs(one: Path, other: Path) -> None:
         assert torch.equal(value, found) if isinstance(value, torch.Tensor) else value == found, name
     for file in ("model.safetensors", "best.safetensors", "history.json", "data.json", "splits.csv", "tokenizer.json"):
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
-    assert read(one).metrics == read(other).metrics
+    assert read(one).metrics == read(other).metrics and read(one).verdict == read(other).verdict != ()
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

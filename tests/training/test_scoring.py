@@ -28,6 +28,22 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
         assert all(np.array_equal(found[split].shares[name], shares[name]) for name in shares)
 
 
+def test_modalities_keep_the_order_that_the_coalitions_are_in(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    names = ("video", "text", "audio")
+    shares = {name: generator.normal(size=(40, 3)).astype(np.float32) for name in names}
+    together = generator.normal(size=(40, 8, 3)).astype(np.float32)
+    labels = generator.integers(3, size=40)
+    found = Scores(labels, np.arange(40), together[:, -1], shares, together, groups=np.arange(40) // 2)
+    scoring.save({"test": found}, tmp_path / "scores.safetensors")
+    [again] = scoring.load(tmp_path / "scores.safetensors").values()
+    assert list(again.shares) == list(names)
+    assert again.groups is not None and again.groups.tolist() == (np.arange(40) // 2).tolist()
+    assert evaluate(again) == evaluate(found)
+    only_text = (together[:, 2].argmax(axis=1) == labels).mean()
+    assert evaluate(again).coalition_accuracy["text"] == only_text
+
+
 def test_a_run_keeps_the_outputs_its_metrics_were_computed_from(fit: Fit, table: Path, tmp_path: Path) -> None:
     assert fit(table, "--method", "joint") == 0
     kept = scoring.load(tmp_path / "run" / checkpoint.SCORES)

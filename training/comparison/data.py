@@ -10,10 +10,8 @@ from training import catalog
 from training.comparison.cells import Cell
 from training.errors import DataError, TrainingError
 from training.evaluate import Scores
+from training.measures.outputs import FEWEST_GROUPS
 from training.pairs import Pairs
-
-FEWEST = 10
-"""Groups; with fewer, resampling them would say little."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def groups_of_test(cells: Sequence[Cell], scores: Mapping[tuple[str, int], dict[
     count = len(np.unique(numbers))
     if count == len(numbers):
         return Groups(each, "")
-    if count < FEWEST:
+    if count < FEWEST_GROUPS:
         alone = "one group" if count == 1 else f"{count} groups"
         return Groups(
             each,

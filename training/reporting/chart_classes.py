@@ -43,7 +43,7 @@ def draw_confidence(found: Confidence, labels: Sequence[str], theme: Theme) -> F
             clip_on=False,
         )
         handles.append(line)
-    _class_rows(axes, chosen, labels)
+    class_rows(axes, chosen, labels)
     axes.set_xlim(0, 1)
     axes.set_xlabel("mean probability of the true class")
     axes.grid(axis="x")
@@ -126,7 +126,8 @@ def draw_embedding(
     return figure
 
 
-def _class_rows(axes: Axes, chosen: Sequence[int], labels: Sequence[str]) -> None:
+def class_rows(axes: Axes, chosen: Sequence[int], labels: Sequence[str]) -> None:
+    """Name rows by classes, the first at the top."""
     names = class_names(labels)
     axes.set_yticks(range(len(chosen)), [names[label] for label in chosen])
     axes.set_ylim(len(chosen) - 0.4, -0.6)

@@ -54,6 +54,18 @@ def draw_information(epochs: Sequence[int], found: Series, kept: int, theme: The
     return figure
 
 
+def draw_gradient_shares(epochs: Sequence[int], found: Series, kept: int, theme: Theme) -> Figure:
+    """A line for each modality's part of the gradient, against equal parts."""
+    figure, (axes,) = panels(1, 3.0)
+    handles = [_line(axes, epochs, values, name, theme) for name, values in found.items()]
+    handles.append(axes.axhline(1 / len(found), color=theme.ink, linewidth=1.0, linestyle=":"))
+    _kept(axes, epochs, kept, theme)
+    axes.set(ylim=(0, 1.03), ylabel="part of the gradient")
+    _finish(axes, epochs)
+    legend(figure, handles, [*found, "equal parts"])
+    return figure
+
+
 def draw_gradient_norms(epochs: Sequence[int], found: Mapping[str, Series], kept: int, theme: Theme) -> Figure:
     """A panel for each term of the loss on one logarithmic scale, a line for each modality; a norm that is 0 or
     absent is left out.

@@ -28,6 +28,8 @@ class Epoch:
     """A lower bound on it."""
     gradient_norms: dict[str, dict[str, float]] = field(default_factory=dict)
     """By term of the loss, then by modality."""
+    gradient_shares: dict[str, float] = field(default_factory=dict)
+    """By modality, its part of the whole gradient, 0..1."""
 
 
 def read_history(folder: Path) -> list[Epoch]:
@@ -77,6 +79,13 @@ def gradient_norms(epochs: list[Epoch]) -> dict[str, Series]:
         }
         for term in terms
     }
+
+
+def gradient_shares(epochs: list[Epoch]) -> Series:
+    """Each modality's part of the gradient at each epoch's first batch, 0..1; nothing where no epoch has any."""
+    if not any(epoch.gradient_shares for epoch in epochs):
+        return {}
+    return {name: [epoch.gradient_shares.get(name, NONE) for epoch in epochs] for name in _modalities(epochs)}
 
 
 def _modalities(epochs: list[Epoch]) -> list[str]:

@@ -13,18 +13,22 @@ from training.reporting import embedding, words
 from training.reporting.chart_classes import CLASSES, NAMED_POINTS, draw_embedding
 from training.reporting.chart_modalities import Pair, draw_distances, draw_realisability
 from training.reporting.features import Comparable, comparable, encode_split, restore
+from training.reporting.from_corruptions import corruption_section
 from training.reporting.page import Section, Table
 from training.reporting.run import Finished
 
 TITLES = {
+    "corruptions": "Samples made worse",
     "distance": "Distance between the modalities",
     "embedding": "Joint features",
     "realisability": "How well one modality predicts another",
 }
 
 
-def sections(run: Finished, accelerator: Accelerator) -> tuple[dict[str, Section], str]:
+def sections(run: Finished, accelerator: Accelerator, corruptions: bool = True) -> tuple[dict[str, Section], str]:
     """By name; and, where the data is not there any more, a sentence that says so.
+
+    `corruptions` says whether test samples are made worse, which takes longest.
 
     Raises:
         CheckpointError: the run's training state is damaged.
@@ -39,7 +43,11 @@ def sections(run: Finished, accelerator: Accelerator) -> tuple[dict[str, Section
         return {name: Section(name, title, "", missing=words.MOVED) for name, title in TITLES.items()}, notice
     train = encode_split(run.checkpoint, prepared, "train", accelerator)
     test = encode_split(run.checkpoint, prepared, "test", accelerator)
+    name = "corruptions"
     found = (
+        corruption_section(run, prepared, accelerator)
+        if corruptions
+        else Section(name, TITLES[name], "", missing=words.UNASKED),
         distance_section(comparable(run.checkpoint, prepared, test, accelerator)),
         embedding_section(test, run.checkpoint.labels),
         realisability_section(train, test, prepared),
@@ -75,6 +83,7 @@ def distance_section(found: Comparable | str) -> Section:
         lambda theme: draw_distances(by_pair, theme),
         alt=f"Squared Gaussian-kernel distances. {said}.",
         table=Table(("modalities", "all samples", "within class", "classes", "kernel width"), rows),
+        measured=by_pair,
     )
 
 
@@ -131,6 +140,7 @@ def realisability_section(train: Encoded, test: Encoded, prepared: Prepared) -> 
         lambda theme: draw_realisability(found, theme),
         alt="Error relative to predicting the mean. " + "; ".join(f"{row[0]}: {row[3]}" for row in rows) + ".",
         table=Table(("direction", "error 𝒜", "error of the mean", "relative", "ridge strength"), rows),
+        measured=found,
     )
 
 

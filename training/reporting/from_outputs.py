@@ -47,6 +47,7 @@ def confidence_section(run: Finished) -> Section:
         alt="Mean probability of the true class by class and modality. The modalities differ most for "
         f"{labels[widest]}: {own}.",
         table=Table(("class", "samples", *found.means), rows),
+        measured=found,
     )
 
 
@@ -75,7 +76,7 @@ def confusion_section(run: Finished) -> Section:
         return Section("confusion", title, "", missing=alt)
     else:
         draw, text = partial(draw_mistakes, wrong, labels), words.MISTAKES
-    return Section("confusion", title, text, draw, alt, table=table)
+    return Section("confusion", title, text, draw, alt, table=table, measured={"labels": labels, "counts": matrix})
 
 
 def accuracy_section(run: Finished) -> Section:
@@ -90,6 +91,7 @@ def accuracy_section(run: Finished) -> Section:
         words.ACCURACY,
         lambda theme: draw_accuracies(numbers, found, guess, run.kept, theme),
         alt=f"Validation accuracy over {len(numbers)} epochs. In the last one: {last}; commonest class {guess:.2f}.",
+        measured={"epochs": numbers, "accuracies": found, "guess": guess},
     )
 
 
@@ -112,6 +114,7 @@ def information_section(run: Finished) -> Section:
         text,
         lambda theme: draw_information(numbers, found, run.kept, theme),
         alt=f"Estimated information over {len(numbers)} epochs. In the last one: {last} nats.",
+        measured={"epochs": numbers, **found},
     )
 
 
@@ -137,6 +140,7 @@ def gradient_section(run: Finished) -> Section:
         words.GRADIENTS,
         lambda theme: draw_gradient_norms(numbers, found, run.kept, theme),
         alt=alt + (f"In the last one, {last}." if last else "In the last one there are none."),
+        measured={"epochs": numbers, "norms": found},
     )
 
 

@@ -5,11 +5,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training import checkpoint
+from training.measures.verdict import Verdict
 from training.progress import track
+from training.reporting.plain import plain
 from training.reporting.style import DARK, LIGHT, Draw, render
 
 TEMPLATE = "page.html"
@@ -41,6 +44,8 @@ class Section:
     """Why there is no figure, as a sentence."""
     table: Table | None = None
     """The figure's numbers."""
+    measured: Any = None
+    """What is behind the figure, for measured.json; not given, the table."""
 
     def __post_init__(self) -> None:
         assert (self.draw is None) == bool(self.missing) and (self.draw is None or self.alt)
@@ -56,6 +61,8 @@ class Page:
     metrics: Table | None = None
     notices: Sequence[str] = field(default_factory=tuple)
     """What is amiss, before everything else."""
+    verdict: Verdict | None = None
+    """In plain words, at the top."""
     lines: Sequence[str] = field(default_factory=tuple)
     """What the program says of it on the console, beside the page."""
 
@@ -70,7 +77,10 @@ class _Shown:
 
 
 def write(page: Page, folder: Path) -> Path:
-    """Write `report.html` and `figures/` into a folder, in place of an earlier report; returns the HTML's path."""
+    """Write `report.html`, `measured.json` and `figures/` into a folder, in place of an earlier report.
+
+    Returns the HTML's path.
+    """
     figures = folder / checkpoint.FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     names = {section.name for section in page.sections}
@@ -99,7 +109,15 @@ def write(page: Page, folder: Path) -> Path:
     aside = path.with_suffix(".part")
     aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
+    checkpoint.write_json(folder / checkpoint.MEASURED, measured(page))
     return path
+
+
+def measured(page: Page) -> dict[str, Any]:
+    """The figures behind every section that has any, as JSON values."""
+    found = {one.name: one.table if one.measured is None else one.measured for one in page.sections}
+    sections = {name: plain(value) for name, value in found.items() if value is not None}
+    return {"title": page.title, "facts": dict(page.facts), "verdict": plain(page.verdict), "sections": sections}
 
 
 def _uri(picture: bytes) -> str:

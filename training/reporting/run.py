@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from training import checkpoint, scoring
 from training.checkpoint import Checkpoint
 from training.errors import CheckpointError
 from training.evaluate import Scores
+from training.measures.temperatures import Temperatures, fit_temperatures
 from training.reporting.epochs import Epoch, read_history
 from training.reporting.page import Table
 
@@ -26,6 +28,15 @@ class Finished:
     def kept(self) -> int:
         """The epoch whose weights were kept."""
         return int(self.checkpoint.provenance["best_epoch"])
+
+    @cached_property
+    def temperatures(self) -> Temperatures:
+        """Of every output, fitted on validation.
+
+        Raises:
+            DataError: a logit is not finite.
+        """
+        return fit_temperatures(self.scores["val"], tuple(self.checkpoint.modalities))
 
 
 def read(folder: Path) -> Finished:
@@ -54,9 +65,11 @@ def read(folder: Path) -> Finished:
 
 def _in_order(run: Checkpoint, scores: Scores) -> Scores:
     """The same with the modalities in the run's order."""
-    if set(scores.shares) != set(run.modalities):
+    parts = {"shares": scores.shares, "shifts": scores.shifts, "deletions": scores.deletions}
+    if any(set(part) != set(run.modalities) for part in parts.values()):
         raise CheckpointError(f"{run.folder / checkpoint.SCORES} is not of this run: it has other modalities")
-    return replace(scores, shares={name: scores.shares[name] for name in run.modalities})
+    ordered: dict[str, Any] = {kind: {name: part[name] for name in run.modalities} for kind, part in parts.items()}
+    return replace(scores, **ordered)
 
 
 def facts(run: Finished) -> list[tuple[str, str]]:

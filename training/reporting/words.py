@@ -72,4 +72,76 @@ BY_VALUE = (
     "series; and of several values one is always the worst: that its interval lies below the dotted line is the least "
     "to ask for."
 )
+FEWEST = 10
+"""Test samples of a class, for a modality to be said to carry it."""
+CALIBRATION = (
+    "Test split. A confidence is believed rightly where, of the answers given with 80 %, about 80 % are right: points "
+    "on the dotted diagonal. Below it the classifier is too sure of itself. Left as it was trained, right with its "
+    "temperature T, one number for each output that divides its logits, fitted on {fitted} validation samples; it "
+    "changes no answer. Each point is one of {bins} bins of about equally many samples; the pale bars are where 95 % "
+    "of perfectly calibrated models with these confidences would lie. ECE is the mean distance from the diagonal."
+)
+BAND = (
+    " A finite test set never shows an ECE of 0: with these {samples} samples and confidences, 95 % of perfectly "
+    "calibrated fused classifiers would show {low:.3f} to {high:.3f}, and this one shows {measured:.3f}. Within that "
+    "band miscalibration cannot be seen, which is not to say that there is none. The debiased ECE leaves out the part "
+    "that is noise; its interval says what the true one may be."
+)
+CLASSES = (
+    "Test split, fused classifier. For each class with at least {least} samples, and as many of others: the "
+    "calibration error of that class's own probability over all samples, before (hollow) and with the temperature "
+    "(full). The pale bar is what 95 % of perfectly calibrated models would show; a full point within it is as good "
+    "as can be told. Of many classes one in forty lies above its bar by chance."
+)
+COVERAGE = (
+    "Test split. From left to right, answers are given to more and more samples, the most confident first; the curve "
+    "is the share of wrong ones among them, and at the right end that of all. A curve that rises from 0 means that it "
+    "pays not to answer where confidence is low; a flat one, that confidence says nothing about being right. AURC is "
+    "the area under it; the excess is what would be gone if every right answer were more confident than every wrong "
+    "one. The left end is of few samples and jumps."
+)
+MISSING = (
+    "Test split: accuracy where only these modalities are given, with 95 % intervals, in front of what is said "
+    "without any. A modality that is not given is replaced by its stand-in."
+)
+DROPPED = " The training left each modality of a sample out with probability {dropout}, and learned the stand-ins."
+NEVER_DROPPED = (
+    " The training always had all modalities; the stand-ins were learned after it, everything else as it was. "
+    "--modality-dropout trains for missing ones."
+)
+CONTRIBUTIONS = (
+    "Test split. How the calibrated probability of the true class is owed to the modalities: each one's Shapley "
+    "value, its gain averaged over the orders in which modalities can arrive, as a mean over the class's samples with "
+    "its 95 % interval. With what would be said without any modality they sum to the probability given to the class. "
+    "A modality far to the right carries the class, as sound carries one and pictures another in the paper's Fig. 1b; "
+    "left of 0 it misleads. A modality is said to carry a class of at least ten samples where its interval is above "
+    "all others'."
+)
+DELETION = (
+    "Test split. Each point is a sample and a modality: across, the modality's contribution to the predicted class; "
+    "upright, how much of that class's probability is lost, on average, where the modality is another sample's. If "
+    "contributions mean what they should, points rise to the right; the rank correlation (Spearman's, 1 is perfect "
+    "order) measures that. The probabilities lost are those without temperature."
+)
+BALANCE = (
+    "How much of the gradient is each modality's: the Euclidean norm of the whole loss's gradient with respect to its "
+    "encoder, divided by the sum over modalities, of each epoch's first batch. A modality whose part falls to nothing "
+    "is no longer trained. Encoders differ in size and kind, so that equal parts are not the goal; a change is what "
+    "to look for. Methods that change gradients afterwards do so after what is shown."
+)
+SHIFT = (
+    "How far each sample's features lie from the training data's: Mahalanobis' distance to the nearest class, about "
+    "1 for a typical training sample. The outline is validation, the filled one test. Beyond the dashed line, which "
+    "at most {beyond} of samples like those of validation exceed, an input is called unusual. Where test lies to the "
+    "right of validation, the test samples are themselves unlike what was trained on."
+)
+CORRUPTIONS = (
+    "Test samples made worse in five severities, a panel for each corruption of one modality (the idea and the "
+    "pictures' levels are of Hendrycks and Dietterich, 2019); of another sample: a growing share of samples gets "
+    "another sample's modality. Solid is accuracy with its 95 % interval, dashed the mean calibrated confidence, "
+    "dotted the share of samples that are called unusual. Confidence must fall as accuracy falls: where dashed stays "
+    "above solid, the classifier is too sure of what it cannot see. Calibration is fitted on samples as they are and "
+    "promises nothing here."
+)
+UNASKED = "Left out, as asked for (--no-corruptions)."
 MOVED = "Left out: it needs the data of the training, which was not found as it was."
