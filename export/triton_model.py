@@ -9,9 +9,9 @@ from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it reports its use to its maker, on Linux from 1.29 on
 
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
-import triton_python_backend_utils as pb_utils  # noqa: E402
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
