@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = tyro.cli(Options, args=arguments, prog="python -m export")
         bundle = options.bundle()
-        if bundle != options.source:
+        if options.to is not None:
             _export(options, bundle, console)
         if options.triton is not None:
             for written in to_triton(bundle, options.triton, options.triton_model, options.name):

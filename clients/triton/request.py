@@ -13,6 +13,10 @@ DIGEST = "infobridge.bundle."
 """Prefix of the model's parameters that name the bundle of each version by the SHA-256 of its manifest.json."""
 
 
+SLACK = 1.0
+"""Seconds that a request may wait for longer in the server's queue: it is the client who says that time is over."""
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a server is, and how it is spoken to.
@@ -94,15 +98,15 @@ class Request:
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
     timeout: float
-    """Seconds, here and in the server's queue."""
+    """Seconds until the answer."""
     id: str = ""
     region: Region | None = None
     """Where the inputs lie instead of in the request."""
 
     @property
     def microseconds(self) -> int:
-        """The time allowed, as Triton takes it."""
-        return max(1, int(self.timeout * 1e6))
+        """How long it may wait in the server's queue, as Triton takes it."""
+        return int((self.timeout + SLACK) * 1e6)
 
     def tensors(self, library: Any) -> list[Any]:
         """The inputs as `tritonclient.http` or `tritonclient.grpc` takes them."""
