@@ -10,8 +10,11 @@ export BENTOML_DO_NOT_TRACK = True
 
 .PHONY: demo test lint types imports tests triton soak format clean
 
+# DATASET=openclipart downloads two Debian packages with apt (no root) and trains on real drawings.
+DATASET = demo
+
 demo: $(SETUP)
-	$(RUN) -m scripts.demo
+	$(RUN) -m scripts.demo $(DATASET)
 
 test: lint types imports tests
 
@@ -49,4 +52,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $(SETUP)
 
 clean:
-	rm -rf $(VENV) .venv-triton runs demo-data build *.egg-info
+	rm -rf $(VENV) .venv-triton runs demo-data openclipart-data build *.egg-info

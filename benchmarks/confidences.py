@@ -29,14 +29,13 @@ from training.comparison.significance import paired_bootstrap
 from training.evaluate import Scores
 from training.measures.contributions import class_contributions, deletion
 from training.measures.improvement import improvements
-from training.measures.missing import shift_threshold
+from training.measures.missing import cautious, shift_thresholds
 from training.measures.outputs import independent_groups
 from training.measures.selective import risk_coverage
 from training.measures.temperatures import fit_temperatures
 
 UNIMODAL = "unimodal"
 """The variant whose shares are classifiers trained on one modality alone."""
-QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,18 @@ def _read(name: str, variant: str, folders: list[Path]) -> Seeds:
     scores = [scoring.load(folder / SCORES) for folder in folders]
     assert len({read_json(folder / DATA)["fingerprint"] for folder in folders}) == 1, "all seeds have the same data"
     ordered = [{split: _ordered(one, modalities) for split, one in each.items()} for each in scores]
+    ordered = [_answered(each, modalities) for each in ordered]
     return Seeds(name, variant, modalities, tuple(content["labels"]), ordered)
 
 
 def _ordered(scores: Scores, modalities: tuple[str, ...]) -> Scores:
     return replace(scores, shares={name: scores.shares[name] for name in modalities})
+
+
+def _answered(scores: dict[str, Scores], modalities: tuple[str, ...]) -> dict[str, Scores]:
+    """As a service answers, with smaller logits far from the training data."""
+    thresholds, _ = shift_thresholds(scores["val"], modalities)
+    return {split: cautious(one, modalities, thresholds) for split, one in scores.items()}
 
 
 def calibration(runs: list[Seeds]) -> str:
@@ -215,10 +221,8 @@ def selective(runs: list[Seeds]) -> str:
             curve = risk_coverage(softmax(test.logits, temperature).max(axis=1), right)
             own = np.stack([share.argmax(axis=1) for share in test.shares.values()])
             differ = (own != own[0]).any(axis=0)
-            unusual = np.any(
-                [test.shifts[name] > shift_threshold(validation.shifts[name], QUANTILE) for name in run.modalities],
-                axis=0,
-            )
+            thresholds, _ = shift_thresholds(validation, run.modalities)
+            unusual = np.any([test.shifts[name] > threshold for name, threshold in thresholds.items()], axis=0)
             at = [curve.accuracy_at(share) for share in (1.0, 0.8, 0.5)]
             split = [float(right[rows].mean()) if rows.any() else np.nan for rows in (differ, ~differ)]
             return [curve.area, curve.excess, *at, float(differ.mean()), *split, float(unusual.mean())]

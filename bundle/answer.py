@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
+from bundle.caution import divisors
 from bundle.coalitions import index, membership, shapley
 from bundle.errors import InvalidInput
 from bundle.manifest import Calibration, Manifest
@@ -69,7 +70,7 @@ class Prediction:
     disagreement: bool
     """Whether modalities would choose different classes alone."""
     unusual: tuple[str, ...]
-    """Modalities that are unlike the training data, so that no number here can be relied on."""
+    """Modalities that are unlike the training data: probabilities are lowered, and can be relied on less."""
     abstain: bool
     """Whether the predicted class is less probable than asked for (`abstain_below`): better ask a person."""
 
@@ -135,7 +136,7 @@ def answers(manifest: Manifest, outputs: Mapping[str, Array], present: NDArray[n
     if not all(np.isfinite(values).all() for values in outputs.values()):
         raise InvalidInput("a sample like those of the training", "one for which the classifier gives no finite number")
     modalities = manifest.modalities
-    found = probabilities(outputs, present, manifest.calibration, modalities)
+    found = probabilities(cautious(outputs, manifest), present, manifest.calibration, modalities)
     fused = found[LOGITS]
     order = np.argsort(-fused, axis=1, kind="stable")
     best = order[:, 0]
@@ -161,6 +162,17 @@ def answers(manifest: Manifest, outputs: Mapping[str, Array], present: NDArray[n
             zip(order.tolist(), np.take_along_axis(fused, order, axis=1).tolist(), values[:, 0].tolist(), strict=True)
         )
     ]
+
+
+def cautious(outputs: Mapping[str, Array], manifest: Manifest) -> Mapping[str, Array]:
+    """The graph's outputs, with smaller logits for what lies far from the training data: see `bundle.caution`."""
+    modalities = manifest.modalities
+    distances = {name: outputs[SHIFT + name] for name in modalities}
+    if not any((distances[name] > threshold).any() for name, threshold in manifest.shifts.items()):
+        return outputs
+    together, alone = divisors(distances, modalities, manifest.shifts)
+    changed = {LOGITS: outputs[LOGITS] / together[:, -1:], COALITIONS: outputs[COALITIONS] / together[:, :, None]}
+    return {**outputs, **changed, **{SHARE + name: outputs[SHARE + name] / alone[name][:, None] for name in modalities}}
 
 
 def _shifts(manifest: Manifest, outputs: Mapping[str, Array], count: int) -> list[list[float | None]]:

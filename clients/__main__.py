@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console, Group
 from rich.table import Table
 
+from bundle.errors import TableError
 from clients import shown
 from clients.answer import Answer
 from clients.errors import ClientError, InvalidCall
@@ -151,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(command, many.PredictMany):
             return many.run(command, key)
         run(command, key)
-    except ClientError as error:
+    except (ClientError, TableError) as error:
         line = " ".join(str(error).split())
         print("error: " + "".join(sign if sign.isprintable() else "?" for sign in line), file=sys.stderr)
         return 2

@@ -8,9 +8,9 @@ from bundle.manifest import Calibration, Expectation
 from export.errors import NotCalibrated
 from training import scoring
 from training.checkpoint import SCORES, Checkpoint
-from training.errors import CheckpointError, TooFewSamples
+from training.errors import CheckpointError
 from training.evaluate import Scores, evaluate
-from training.measures.missing import coalition_accuracies, shift_threshold
+from training.measures.missing import QUANTILE, cautious, coalition_accuracies, shift_thresholds
 from training.measures.outputs import Named, outputs
 from training.measures.selective import Abstention, abstention, risk_coverage
 from training.measures.temperatures import Temperatures, fit_temperatures
@@ -22,7 +22,7 @@ class Wanted:
 
     calibrate: bool | None = None
     """Whether the outputs get temperatures; None where the samples allow it."""
-    shift_quantile: float = 0.99
+    shift_quantile: float = QUANTILE
     """Share of validation samples that are not called unusual."""
     abstain_below: float | None = None
     """Least probability of the predicted class, 0..1."""
@@ -43,6 +43,7 @@ class Measured:
 
     validation: Scores
     test: Scores
+    """Both with the smaller logits of a service far from the training data."""
     calibration: Calibration
     refused: dict[Named, str]
     """Outputs without a temperature, and why."""
@@ -66,7 +67,8 @@ def measure(run: Checkpoint, wanted: Wanted) -> Measured:
     scores = scoring.load(run.folder / SCORES)
     modalities = tuple(run.modalities)
     _check(run, scores)
-    validation, test = scores["val"], scores["test"]
+    shifts, unshifted = shift_thresholds(scores["val"], modalities, wanted.shift_quantile)
+    validation, test = (cautious(scores[split], modalities, shifts) for split in ("val", "test"))
     if wanted.calibrate is False:
         fitted = Temperatures(Calibration(), dict.fromkeys(outputs(modalities), "it was not asked for"))
     else:
@@ -79,7 +81,6 @@ def measure(run: Checkpoint, wanted: Wanted) -> Measured:
         name: Expectation(found.value, min(found.low, found.value), max(found.high, found.value), len(test.labels))
         for name, found in accuracies.items()
     }
-    shifts, unshifted = _shifts(validation, modalities, wanted.shift_quantile)
     chosen = _abstention(validation, fitted.calibration, wanted.abstain_risk)
     stated = [wanted.abstain_below, None if chosen is None else chosen.abstain_below]
     return Measured(
@@ -115,18 +116,6 @@ def _check(run: Checkpoint, scores: dict[str, Scores]) -> None:
         raise CheckpointError(
             f"{run.folder / SCORES}: expected scores with the run's test accuracy, {stated:.4f}, found {accuracy:.4f}"
         )
-
-
-def _shifts(
-    validation: Scores, modalities: tuple[str, ...], quantile: float
-) -> tuple[dict[str, float], dict[str, str]]:
-    found, refused = {}, {}
-    for name in modalities:
-        try:
-            found[name] = shift_threshold(validation.shifts[name], quantile)
-        except TooFewSamples as error:
-            refused[name] = str(error)
-    return found, refused
 
 
 def _abstention(validation: Scores, calibration: Calibration, risk: float | None) -> Abstention | None:

@@ -43,8 +43,14 @@ def agrees(run: Checkpoint, sample: Held, answer: Prediction, tolerance: float =
     }
     with torch.inference_mode():
         out = run.model()(batch)
-    temperatures = measure(run, Wanted()).calibration
-    probable = softmax(out.logits.numpy(), temperatures.fused)[0].tolist()
+    measured = measure(run, Wanted())
+    temperatures, farthest = measured.calibration, 1.0
+    own_factor = {}
+    for name in run.modalities:
+        distance = float(run.model().shifts[name](out.features[name])[0])
+        own_factor[name] = max(1.0, distance / measured.shifts[name]) ** 2 if name in measured.shifts else 1.0
+        farthest = max(farthest, own_factor[name])
+    probable = softmax(out.logits.numpy(), temperatures.fused * farthest)[0].tolist()
     fused: Mapping[str, float] = dict(zip(run.labels, probable, strict=True))
     found = {entry.label: entry.probability for entry in answer.predictions}
     assert found.keys() == fused.keys()
@@ -52,5 +58,5 @@ def agrees(run: Checkpoint, sample: Held, answer: Prediction, tolerance: float =
     assert answer.modalities.keys() == run.modalities.keys()
     best = run.labels.index(answer.predictions[0].label)
     for name, own in answer.modalities.items():
-        alone = softmax(out.shares[name].numpy(), temperatures.shares.get(name, 1.0))[0]
+        alone = softmax(out.shares[name].numpy(), own_factor[name] * temperatures.shares.get(name, 1.0))[0]
         assert abs(own.confidence - alone[best]) <= tolerance, name

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bundle import coalitions
 from bundle.checking import one_line
 from training.evaluate import Scores
-from training.measures.outputs import FEWEST, independent_groups
+from training.measures.outputs import FEWEST_GROUPS, independent_groups
 from training.measures.verdict import Verdict, verdict
 
 
@@ -42,7 +42,7 @@ def dependence(scores: Scores) -> str:
         return ""
     many = f"{count} groups" if count > 1 else "one group"
     return (
-        f"The {len(scores.groups):,} samples are of {many}, too few to resample (at least {FEWEST}): "
+        f"The {len(scores.groups):,} samples are of {many}, too few to resample (at least {FEWEST_GROUPS}): "
         "intervals take samples for independent and are too narrow."
     )
 

@@ -14,12 +14,13 @@ from tests.training.conftest import Fit
 from tests.training.tables import CLASSES, GENES, Row, write_csv
 from training import fit as program
 from training.evaluate import Scores
+from training.measures.missing import QUANTILE
 from training.measures.outputs import outputs
 from training.measures.temperature import fit_temperature
 from training.measures.temperatures import Temperatures
 from training.report import main
 from training.reporting.from_calibration import sections
-from training.reporting.from_corruptions import QUANTILE, shift_section, thresholds
+from training.reporting.from_corruptions import shift_section, thresholds
 from training.reporting.from_modalities import balance_section, contribution_section, deletion_section, missing_section
 from training.reporting.page import Page, Section, measured
 from training.reporting.plain import plain

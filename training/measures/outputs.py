@@ -71,8 +71,8 @@ def independent_groups(scores: Scores) -> NDArray[np.int64] | None:
 def resampled(groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
     """`(samples,)` the group of each sample; None where every sample is its own, or where groups are unknown.
 
-    Also where there are fewer than `FEWEST_GROUPS`: resamples of one group are all the same, and those of a few say little,
-    so that samples are taken for independent there and intervals are too narrow.
+    Also where there are fewer than `FEWEST_GROUPS`: resamples of one group are all the same, and those of a few say
+    little, so that samples are taken for independent there and intervals are too narrow.
     """
     if groups is None or not FEWEST_GROUPS <= len(np.unique(groups)) < len(groups):
         return None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.answer import softmax
+from bundle.caution import divisors
 from training.measures.intervals import Interval, accuracy_interval
 from training.measures.selective import risk_coverage
 
@@ -71,7 +72,8 @@ def standing(
 ) -> Standing:
     """Measure outputs against labels `(samples,)`; samples of one group are resampled together."""
     right = outputs.logits.argmax(axis=1) == labels
-    confidences = softmax(outputs.logits, standard.temperature).max(axis=1)
+    together, _ = divisors(outputs.shifts, tuple(outputs.shifts), standard.thresholds)
+    confidences = softmax(outputs.logits, standard.temperature * together[:, -1:]).max(axis=1)
     flags = [outputs.shifts[name] > threshold for name, threshold in standard.thresholds.items()]
     own = np.stack([share.argmax(axis=1) for share in outputs.shares.values()])
     return Standing(

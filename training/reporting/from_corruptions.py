@@ -5,8 +5,7 @@ from scipy.stats import spearmanr
 
 from training.corrupting import MOST, Corrupted, chosen
 from training.corruptions.corruption import SEVERITIES
-from training.errors import TooFewSamples
-from training.measures.missing import shift_threshold
+from training.measures.missing import QUANTILE
 from training.measures.outputs import independent_groups
 from training.measures.robustness import Curve, Standard
 from training.preparation import Prepared
@@ -16,19 +15,10 @@ from training.reporting.chart_robustness import draw_corruptions, draw_shifts
 from training.reporting.page import Section, Table
 from training.reporting.run import Finished
 
-QUANTILE = 0.99
-"""Share of validation samples that are not called unusual; that of an export, unless it is asked for another."""
-
 
 def thresholds(run: Finished) -> tuple[dict[str, float], str]:
     """By modality, the distance beyond which features are unusual; and why some have none, or nothing."""
-    found, why = {}, ""
-    for name, distances in run.scores["val"].shifts.items():
-        try:
-            found[name] = shift_threshold(distances, QUANTILE)
-        except TooFewSamples as error:
-            why = str(error)
-    return found, why
+    return run.thresholds[0], "; ".join(dict.fromkeys(run.thresholds[1].values()))
 
 
 def shift_section(run: Finished) -> Section:

@@ -10,6 +10,7 @@ from training import checkpoint, scoring
 from training.checkpoint import Checkpoint
 from training.errors import CheckpointError
 from training.evaluate import Scores
+from training.measures.missing import cautious, shift_thresholds
 from training.measures.temperatures import Temperatures, fit_temperatures
 from training.reporting.epochs import Epoch, read_history
 from training.reporting.page import Table
@@ -22,7 +23,9 @@ class Finished:
     checkpoint: Checkpoint
     history: list[Epoch]
     scores: dict[str, Scores]
-    """By split, `val` and `test`."""
+    """By split, `val` and `test`, as a service answers: with smaller logits far from the training data."""
+    thresholds: tuple[dict[str, float], dict[str, str]]
+    """By modality, the distance beyond which features are unusual, and why some have none."""
 
     @property
     def kept(self) -> int:
@@ -56,7 +59,9 @@ def read(folder: Path) -> Finished:
                 f"{folder / checkpoint.SCORES} is not of this run: it lacks scores of the {split} split"
             )
     try:
-        finished = Finished(found, read_history(folder), scores)
+        limits = shift_thresholds(scores["val"], tuple(found.modalities))
+        answered = {split: cautious(one, tuple(found.modalities), limits[0]) for split, one in scores.items()}
+        finished = Finished(found, read_history(folder), answered, limits)
         facts(finished), metrics(finished)  # whatever they need is there
         return finished
     except (AttributeError, KeyError, TypeError, ValueError) as error:
