@@ -199,6 +199,7 @@ def main(arguments: list[str]) -> int:
                 print(f"no Triton server here, tests of it are skipped: {error}", file=sys.stderr)
                 return 2
         case ["serve", repository]:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # so that the server ends too
             with tempfile.NamedTemporaryFile() as log, started(Path(repository), Path(log.name)) as running:
                 print(f"HTTP http://127.0.0.1:{running.http}, gRPC grpc://127.0.0.1:{running.grpc}", flush=True)
                 try:
