@@ -48,6 +48,6 @@ def test_processor_time_is_that_of_all_processes() -> None:
 def test_without_ray_there_is_nothing_to_compare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(offline.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(offline, "find_spec", lambda name: None)
     offline.compare_engines(tmp_path, SMALL)
     assert "Ray Data is not installed" in capsys.readouterr().out

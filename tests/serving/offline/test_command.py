@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 
 from serving.offline import command
+from serving.offline.joining import join
+from serving.offline.worker import Worker
 from tests.serving.offline import pairs
 from tests.serving.offline.conftest import Run
 
@@ -83,7 +86,7 @@ def test_a_measured_batch_is_kept_for_the_runs_that_go_on(
     measured = iter([2, 8])
     monkeypatch.setattr(command, "batch_size", lambda predictor, most: next(measured))
     asked: list[int] = []
-    parts = command.Worker.parts
+    parts = Worker.parts
 
     def noted(self: Any, numbers: list[int], batch: int) -> Any:
         asked.append(batch)
@@ -92,12 +95,12 @@ def test_a_measured_batch_is_kept_for_the_runs_that_go_on(
             if len(asked) == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.Worker, "parts", noted)
+    monkeypatch.setattr(Worker, "parts", noted)
     table = pairs.write(folder / "measured.csv", 40, broken=0)
     given = [str(folder / "bundle"), "--table", str(table), "--out", str(tmp_path / "a.csv"), "--part", "8"]
-    assert command.run(command.tyro.cli(command.Offline, args=given)) == 130
+    assert command.run(tyro.cli(command.Offline, args=given)) == 130
     assert json.loads((tmp_path / "a.csv.parts/run.json").read_bytes())["batch"] == 2
-    assert command.run(command.tyro.cli(command.Offline, args=given)) == 0
+    assert command.run(tyro.cli(command.Offline, args=given)) == 0
     assert asked == [2, 2]
 
 
@@ -110,7 +113,6 @@ def test_a_table_or_a_bundle_that_changed_is_not_gone_on_with(
         table.write_bytes(table.read_bytes() + b"n,,red,\n")
         join(*arguments)
 
-    join = command.join
     with monkeypatch.context() as patched:
         patched.setattr(command, "join", changed)
         code, _, errors = run(table, tmp_path / "answers.csv")

@@ -61,6 +61,27 @@ def test_one_engine_goes_on_where_the_other_was_stopped(
         assert [row["id"] for row in csv.DictReader(file)] == [f"n{number}" for number in range(60)]
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_a_bundle_that_a_worker_cannot_use_ends_the_run_in_one_line(
+    ray: Any, folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pairs.write(folder / "none.csv", 8)
+    code, _, errors = run(
+        table, tmp_path / "answers.csv", "--engine", "ray", "--workers", "1", "--providers", "NoExecutionProvider"
+    )
+    last = errors.splitlines()[-1]
+    assert code == 2 and "expected answers from Ray's workers, found " in last and "keeps 0 of 8 rows" in last
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_more_threads_than_any_machine_has_cores_are_refused(ray: Any, folder: Path, tmp_path: Path, run: Run) -> None:
+    table = pairs.write(folder / "none.csv", 8)
+    code, _, errors = run(table, tmp_path / "answers.csv", "--engine", "ray", "--threads", "3")
+    assert code == 2 and "threads: expected at most as many as a machine has cores, 2, found 3" in errors
+
+
 def test_without_ray_the_engine_is_refused_in_one_line(
     folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
