@@ -7,10 +7,7 @@ import json
 import os
 from typing import Any
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or it reports its use to its maker, on Linux from 1.29 on
-
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
 
 
@@ -18,7 +15,10 @@ class TritonPythonModel:
     """What Triton looks for in `model.py`."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the graph of this version."""
+        """Load the graph of this version; ONNX Runtime is told before to report its use to nobody."""
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
         config = json.loads(args["model_config"])
         self._inputs = [entry["name"] for entry in config["input"]]
         self._outputs = {entry["name"]: [int(size) for size in entry["dims"]] for entry in config["output"]}
