@@ -49,8 +49,8 @@ class Acceptance:
         one, other = self.before, self.after
         return (
             f"{towers}; on {self.samples} test samples accuracy {one.accuracy:.4f} -> {other.accuracy:.4f}, ECE "
-            f"{one.calibration_error:.4f} -> {other.calibration_error:.4f}; {one.bytes / 1e6:.1f} MB -> "
-            f"{other.bytes / 1e6:.1f} MB"
+            f"{one.calibration_error:.4f} -> {other.calibration_error:.4f}; {one.bytes / 1e3:,.0f} kB -> "
+            f"{other.bytes / 1e3:,.0f} kB"
         )
 
 
