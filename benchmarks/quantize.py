@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import onnx
@@ -75,7 +76,7 @@ def graphs(name: str, modality: Modality) -> dict[str, bytes]:
     return {"fp32": whole, "int8": quantized.SerializeToString()}
 
 
-def session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
+def session(content: bytes, threads: int) -> Any:
     """As the predictor makes it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

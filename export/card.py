@@ -36,7 +36,7 @@ def card(name: str, run: Checkpoint, measured: Measured, found: Sequence[Improve
         contributions(run, measured, run.labels),
         abstention(measured),
         limits(run, measured, found),
-        reproduction(run),
+        reproduction(run, measured),
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
