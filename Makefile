@@ -8,10 +8,13 @@ SETUP = $(VENV)/.installed
 export OMP_WAIT_POLICY = PASSIVE
 export BENTOML_DO_NOT_TRACK = True
 
-.PHONY: demo test lint types imports tests soak format clean
+.PHONY: demo test lint types imports tests triton soak format clean
+
+# DATASET=openclipart downloads two Debian packages with apt (no root) and trains on real drawings.
+DATASET = demo
 
 demo: $(SETUP)
-	$(RUN) -m scripts.demo
+	$(RUN) -m scripts.demo $(DATASET)
 
 test: lint types imports tests
 
@@ -27,6 +30,10 @@ imports: $(SETUP)
 
 tests: $(SETUP)
 	$(RUN) -m pytest -m "not slow"
+
+# A Triton server, for the tests that are skipped without one; where it cannot be had, it says why.
+triton: $(SETUP)
+	$(RUN) -m scripts.triton install || true
 
 # The long part: 10,000 mutated files, a minute of tenfold load, half an hour at half load.
 soak: $(SETUP)
@@ -45,4 +52,4 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $(SETUP)
 
 clean:
-	rm -rf $(VENV) runs demo-data build *.egg-info
+	rm -rf $(VENV) .venv-triton runs demo-data openclipart-data build *.egg-info

@@ -12,7 +12,8 @@ OMP_WAIT_POLICY=PASSIVE: without it, torch's threads spin and starve each other 
 cores. CPU is the processor time of a system's processes for each answer, the steadiest figure on a busy machine.
 
 The peers are those of `benchmarks/peers/`; what each is and leaves out is said there. `in-process` is the best of 1, 2,
-4 and 8 threads that call the predictor.
+4 and 8 threads that call the predictor. `triton` needs `python -m scripts.triton install`; it takes tensors, so its
+callers decode the samples, in threads of one process whose processor time counts.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.call import Call, Figures
 from benchmarks.load import LONGEST, closed_loop, open_loop
 from benchmarks.serving_samples import Load
-from benchmarks.systems import OURS, Running, environment, started
+from benchmarks.systems import OURS, TRITON, Running, environment, started
 
 LIMIT = "in-process"
 CALLERS = (1, 2, 4, 8)
@@ -107,6 +107,8 @@ def measure(load: Load, folder: Path, calls: Sequence[Call], plan: Plan, say: Ca
                 for name in order:
                     if name == LIMIT:
                         point = _limit(load, folder, connections, plan)
+                    elif name == TRITON:
+                        point = _called(running[name], [load.name, "--folder", str(folder)], connections, plan)
                     else:
                         point = _closed(running[name], calls, connections, plan)
                     found.points[name, connections].append(point)
@@ -148,6 +150,24 @@ def _awake(running: Running, work: Callable[[], Figures]) -> Point:
     refusals = ", ".join(f"{count} × {reason}" for reason, count in figures.refusals.items())
     late = figures.percentile(0.99)
     return Point(figures.rate, figures.percentile(0.5), late, each, figures.errors, figures.mismatches, refusals)
+
+
+def _called(running: Running, model: Sequence[str], callers: int, plan: Plan) -> Point:
+    """Triton, with the samples decoded by its callers, whose processor time counts."""
+    options = {"url": f"grpc://{running.target.host}:{running.target.port + 1}", "callers": callers}
+    options |= {"seconds": plan.seconds, "warmup": plan.warmup, "threads": plan.threads}
+    arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "benchmarks.peers.triton_client", *model, *arguments]
+    running.wake()
+    before = running.cpu()
+    done = subprocess.run(command, env=environment(""), capture_output=True, text=True, check=True)
+    cpu = running.cpu() - before
+    running.sleep()
+    found = json.loads(done.stdout)
+    each = 1e3 * (cpu + found["cpu"]) / found["answered"] if found["answered"] else None
+    refusals = ", ".join(f"{count} × {reason}" for reason, count in found["refusals"].items())
+    errors = sum(found["refusals"].values())
+    return Point(found["rate"], found["median"], found["late"], each, errors, found["mismatches"], refusals)
 
 
 def _limit(load: Load, folder: Path, connections: int, plan: Plan) -> Point:

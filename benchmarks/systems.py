@@ -21,6 +21,7 @@ from benchmarks.call import Target
 PATIENCE = 60.0
 """Seconds a system has to become ready."""
 OURS = "infobridge"
+TRITON = "triton"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ SYSTEMS = {
     "litserve": System(_peer("litserve_onnx"), "/health"),
     "bentoml-typed": System(_bento("benchmarks.peers.bentoml_typed:Typed"), "/readyz", "/{pairing}"),
     "bentoml-batchable": System(_bento("benchmarks.peers.bentoml_batchable:Front"), "/readyz", "/{pairing}"),
+    TRITON: System(_peer("triton_server"), "/v2/health/ready"),
     "fastapi-torch": System(_peer("fastapi_torch"), "/openapi.json", "/{pairing}", torch=True),
 }
 
@@ -136,6 +138,17 @@ def environment(home: str) -> dict[str, str]:
     return kept | {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": home, "OMP_WAIT_POLICY": "PASSIVE"}
 
 
+def free_port() -> int:
+    """A port that nobody listens on, nor on the next one, which Triton takes too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
 def command(system: System, folder: Path, port: int, threads: int) -> Sequence[str]:
     """The command line that starts a system on a model's folder."""
     if system.bento:
@@ -152,9 +165,7 @@ def started(name: str, folder: Path, pairing: str, threads: int) -> Iterator[Run
         RuntimeError: it did not become ready.
     """
     system = SYSTEMS[name]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with tempfile.TemporaryDirectory() as home:
         variables = environment(home)
         if name == OURS:

@@ -3,6 +3,7 @@
 BundleError
 ├── ManifestError          the bundle on disk is not what its manifest says, or says nothing we can read
 ├── SelfCheckFailed        the bundle does not reproduce its own golden samples on this machine
+├── TableError             a table, or a row of it, that cannot be read as samples, or a table that cannot be written
 ├── WorkCancelled          nobody waits for the answer any more, so the work was ended; says nothing about the input
 └── InvalidInput           one payload cannot be used; knows its field, what was expected and what came
     ├── UnsupportedMedia   the payload is not of a format this modality reads
@@ -20,6 +21,10 @@ class ManifestError(BundleError):
 
 class SelfCheckFailed(BundleError):
     """The golden samples stored in the bundle were not reproduced."""
+
+
+class TableError(BundleError):
+    """A table that is none or does not fit, one that cannot be written, or a row of which no sample can be made."""
 
 
 class WorkCancelled(BundleError):

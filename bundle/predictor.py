@@ -3,27 +3,24 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT, Prediction, answers
 from bundle.checking import one_line
-from bundle.errors import InvalidInput, ManifestError
+from bundle.errors import ManifestError
 from bundle.files import read
 from bundle.graph_file import check_graph_file
-from bundle.manifest import GRAPH, Manifest
-from bundle.modalities import Array, Payload
+from bundle.manifest import GRAPH
+from bundle.modalities import Payload
+from bundle.preparing import Arrays, Preparation
 from bundle.runtime import onnxruntime
 from bundle.work import Work
 
-Arrays = dict[str, Array]
-"""One sample ready for the graph, by input name; a modality that it lacks has no entry."""
+__all__ = ["Arrays", "Predictor"]
 
 ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
-class Predictor:
-    """A loaded bundle. Safe to call from several threads.
+class Predictor(Preparation):
+    """A loaded bundle: its preprocessing, and its graph. Safe to call from several threads.
 
     Args:
         folder: the bundle.
@@ -37,9 +34,8 @@ class Predictor:
     def __init__(
         self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None
     ) -> None:
+        super().__init__(folder)
         self.folder = folder
-        self.manifest = Manifest.read(folder)
-        self.modalities = self.manifest.load_modalities(folder)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
@@ -90,48 +86,13 @@ class Predictor:
                     f"labels, found {tuple(shape)}"
                 )
 
-    def prepare(self, sample: Mapping[str, Payload], work: Work | None = None) -> Arrays:
-        """Decode and normalise one sample: payloads of one or more inputs; `work` sets the limits and may end it early.
-
-        Raises:
-            InvalidInput: no or an unknown input, or a payload that cannot be used; names the field.
-            WorkCancelled: the work was cancelled.
-        """
-        if work is not None:
-            with work.active():
-                work.check()
-                return self.prepare(sample)
-        for name in sample:
-            if name not in self.modalities:
-                raise InvalidInput(f"only {', '.join(self.modalities)}", "an unknown input", field=name)
-        if not sample:
-            raise InvalidInput(f"one or more of {', '.join(self.modalities)}", "nothing")
-        return {name: self.prepare_one(name, sample[name]) for name in self.modalities if name in sample}
-
-    def prepare_one(self, name: str, payload: Payload) -> Array:
-        """Decode and normalise the payload of one input of the bundle.
-
-        Raises:
-            InvalidInput: one that cannot be used; names the field.
-        """
-        modality = self.modalities[name]
-        try:
-            return modality.normalise(modality.decode(payload))
-        except InvalidInput as error:
-            error.__context__ = error.__traceback__ = None  # these hold the decoders' frames, and so half a picture
-            raise error.at(name) from None
-
     def run(self, batch: Sequence[Arrays], work: Work | None = None) -> Arrays:
         """Outputs of the graph by name, for prepared samples: see `bundle.answer`.
 
         Raises:
             WorkCancelled: the work was cancelled; the graph ends after the node that it is at.
         """
-        feed = {
-            name: modality.stack([arrays[name] if name in arrays else modality.blank() for arrays in batch])
-            for name, modality in self.modalities.items()
-        }
-        feed[PRESENT] = self.present(batch)
+        feed = self.feed(batch)
         if work is None:
             return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
         options = onnxruntime.RunOptions()
@@ -142,10 +103,6 @@ class Predictor:
                 work.check()
                 raise
         return dict(zip(self._outputs, values, strict=True))
-
-    def present(self, batch: Sequence[Arrays]) -> NDArray[np.bool_]:
-        """`(batch, M)`: which modalities each prepared sample has."""
-        return np.array([[name in arrays for name in self.modalities] for arrays in batch], np.bool_)
 
     def infer(self, batch: Sequence[Arrays], work: Work | None = None) -> list[Prediction]:
         """Answers for prepared samples, in order; `work`, which is that of the whole batch, may end it early.

@@ -1,4 +1,7 @@
-"""Ask a running service: `python -m clients predict URL --image a.jpg --text "…"`, `models URL`, `predict-many URL`."""
+"""Ask a running service: `python -m clients predict URL --image a.jpg --text "…"`, `models URL`, `predict-many URL`.
+
+`predict grpc://localhost:8001 --triton BUNDLE …` asks a Triton server for the model of that bundle instead.
+"""
 
 import json
 import os
@@ -11,10 +14,13 @@ import tyro
 from rich.console import Console, Group
 from rich.table import Table
 
+from bundle.errors import TableError
 from clients import shown
+from clients.answer import Answer
 from clients.errors import ClientError, InvalidCall
 from clients.given import Given
 from clients.many import command as many
+from clients.payloads import Payload
 from clients.rest import Client
 
 KEY = "INFOBRIDGE_KEY"
@@ -26,7 +32,7 @@ class Predict:
     """Predict the class of one sample, and show what each modality says and adds."""
 
     url: tyro.conf.Positional[str]
-    """Address of the service, such as http://localhost:3000."""
+    """Address of the service, such as http://localhost:3000; with --triton also grpc://localhost:8001."""
     audio: Path | None = None
     """A sound file, or a clip with a sound track."""
     video: Path | None = None
@@ -49,6 +55,8 @@ class Predict:
     """File that holds the key of the service; without it, the environment's INFOBRIDGE_KEY."""
     timeout: float = 60.0
     """Seconds to wait for the answer."""
+    triton: Path | None = None
+    """Folder of the bundle whose model the server, which is a Triton, offers: the sample is then prepared here."""
     json: bool = False
     """Print the answer as JSON."""
 
@@ -81,19 +89,36 @@ def run(command: Predict | Models, key: str | None) -> None:
     Raises:
         ClientError: there is none.
     """
-    with Client(command.url, timeout=command.timeout, key=key) as client:
-        if isinstance(command, Predict):
-            given = {name: getattr(command, name) for name in INPUTS}
-            answer = client.predict(
-                model=command.model,
-                require_all=command.require_all or None,
-                abstain_below=command.abstain_below,
-                **{name: value for name, value in given.items() if value is not None},
-            )
-            show(asdict(answer) if command.json else shown.prediction(answer))
-        else:
+    if isinstance(command, Predict):
+        answer = predict(command, key)
+        show(asdict(answer) if command.json else shown.prediction(answer))
+    else:
+        with Client(command.url, timeout=command.timeout, key=key) as client:
             models = client.models()
-            show([asdict(model) for model in models] if command.json else shown.models(models))
+        show([asdict(model) for model in models] if command.json else shown.models(models))
+
+
+def predict(command: Predict, key: str | None) -> Answer:
+    """The answer for one sample, of whichever kind of server.
+
+    Raises:
+        ClientError: there is none.
+    """
+    given = {name: getattr(command, name) for name in INPUTS}
+    payloads: dict[str, Payload] = {name: value for name, value in given.items() if value is not None}
+    require_all, below = command.require_all or None, command.abstain_below
+    if command.triton is None:
+        with Client(command.url, timeout=command.timeout, key=key) as client:
+            return client.predict(model=command.model, require_all=require_all, abstain_below=below, **payloads)
+    try:
+        from clients import triton
+    except (ImportError, RuntimeError) as error:
+        raise InvalidCall(
+            f"triton: expected tritonclient, pip install 'infobridge[triton]' brings it ({error})"
+        ) from None
+    headers = {"Authorization": f"Bearer {key}"} if key is not None and command.key_file is not None else {}
+    with triton.Client(command.url, command.triton, command.model, command.timeout, headers=headers) as asked:
+        return asked.predict(require_all=require_all, abstain_below=below, **payloads)
 
 
 def show(content: object) -> None:
@@ -127,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(command, many.PredictMany):
             return many.run(command, key)
         run(command, key)
-    except ClientError as error:
+    except (ClientError, TableError) as error:
         line = " ".join(str(error).split())
         print("error: " + "".join(sign if sign.isprintable() else "?" for sign in line), file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from clients.errors import InvalidCall
+from clients.errors import ConnectionFailed, InvalidCall, TimedOut, Unavailable
 from clients.problems import seconds
 
 BUSY = (429, 503)
@@ -70,5 +70,11 @@ class Retries:
             case httpx.NetworkError() | httpx.RemoteProtocolError() | httpx.ConnectTimeout():
                 return 0.0
             case httpx.ReadTimeout() | httpx.WriteTimeout() if self.timeouts:
+                return 0.0
+            case ConnectionFailed():
+                return 0.0
+            case Unavailable():
+                return 0.0 if outcome.retry_after is None else outcome.retry_after
+            case TimedOut() if self.timeouts:
                 return 0.0
         return None

@@ -1,17 +1,33 @@
-"""The whole way on generated data: train, export, serve, ask. `make demo`, or `python -m scripts.demo`."""
+"""The whole way from data to answers: train, export, serve, ask. `make demo`, or `python -m scripts.demo [DATASET]`."""
 
 import csv
 import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clients.rest import Client
 from scripts.server import served
 
-RUN, BUNDLE = Path("runs/demo"), Path("runs/demo-bundle")
-MODALITIES = ("audio", "video")
+
+@dataclass(frozen=True)
+class Shown:
+    """A dataset as the demo shows it."""
+
+    modalities: tuple[str, ...]
+    words: str
+    """What the pairs are."""
+    data: Path | None = None
+    """Where it is prepared first; None for data that training generates by itself."""
+
+
+SHOWN = {
+    "demo": Shown(("audio", "video"), "generated pairs of sound and video"),
+    "openclipart": Shown(("image", "text"), "drawings and their titles", Path("openclipart-data")),
+}
 
 
 def say(text: str) -> None:
@@ -27,46 +43,66 @@ def call(*arguments: str) -> None:
         sys.exit(code)
 
 
-def held_out() -> list[dict[str, str]]:
-    """The pairs of the test split of the run's own data: their files and labels."""
-    config = json.loads((RUN / "config.json").read_text(encoding="utf-8"))
-    options = config["dataset_options"]
-    name = f"audio-video-{options['samples']}-{options['generation_seed']}-v*/table.csv"
-    table = max(Path(options["folder"]).glob(name), key=lambda path: path.stat().st_mtime)
+def held_out(shown: Shown, run: Path) -> list[dict[str, str]]:
+    """The pairs of the test split of the run's own data: their files or texts, and labels."""
+    options = json.loads((run / "config.json").read_text(encoding="utf-8"))["dataset_options"]
+    if shown.data is None:
+        name = f"{'-'.join(shown.modalities)}-{options['samples']}-{options['generation_seed']}-v*/table.csv"
+        table = max(Path(options["folder"]).glob(name), key=lambda path: path.stat().st_mtime)
+    else:
+        table = shown.data / "table.csv"
+    named = ("label", *shown.modalities)
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    return [{"label": row["label"], **{name: str(table.parent / row[name]) for name in MODALITIES}} for row in rows]
+    return [
+        {name: row[name] if name in ("label", "text") else str(table.parent / row[name]) for name in named}
+        for row in rows
+    ]
+
+
+def payloads(sample: dict[str, str]) -> dict[str, Any]:
+    """What the client takes: files as paths, texts as they are."""
+    return {name: value if name == "text" else Path(value) for name, value in sample.items() if name != "label"}
 
 
 def ask_all(url: str, samples: list[dict[str, str]]) -> int:
     """How many of the samples are answered rightly."""
     with Client(url) as client:
-        answers = [client.predict(audio=Path(sample["audio"]), video=Path(sample["video"])) for sample in samples]
+        answers = [client.predict(**payloads(sample)) for sample in samples]
     return sum(answer.predictions[0].label == sample["label"] for answer, sample in zip(answers, samples, strict=True))
 
 
-def run() -> None:
-    """The four steps."""
+def run(dataset: str) -> None:
+    """The steps."""
     started = time.monotonic()
-    say("1. Train an InfoBridge classifier on generated pairs of sound and video")
-    call("-m", "training.fit", "--out", str(RUN), "--overwrite")
+    shown = SHOWN[dataset]
+    folder, bundle = Path("runs") / dataset, Path("runs") / f"{dataset}-bundle"
+    if shown.data is not None and not (shown.data / "table.csv").exists():
+        say(f"0. Download and check {shown.words}")
+        call("-m", "training.prepare", dataset, "--to", str(shown.data))
+    say(f"1. Train an InfoBridge classifier on {shown.words}")
+    call("-m", "training.fit", "--dataset", dataset, "--out", str(folder), "--overwrite")
     say("2. Export it to a bundle: an ONNX graph, proved equal to the trained model (this takes some seconds)")
-    call("-m", "export", str(RUN), "--to", str(BUNDLE), "--overwrite")
+    call("-m", "export", str(folder), "--to", str(bundle), "--overwrite")
     say("3. Serve the bundle")
-    samples = held_out()
-    with served([BUNDLE]) as url:
+    samples = held_out(shown, folder)
+    with served([bundle]) as url:
         sample = samples[len(samples) // 2]
         say(f"4. Ask about a pair that training never saw; the truth is {sample['label']}")
-        call("-m", "clients", "predict", url, "--audio", sample["audio"], "--video", sample["video"])
+        given = [part for name in shown.modalities for part in (f"--{name}", sample[name])]
+        call("-m", "clients", "predict", url, *given)
         say(f"5. Ask about all {len(samples)} held-out pairs")
         print(f"right in {ask_all(url, samples)} of {len(samples)}", flush=True)
-    say(f"Done in {time.monotonic() - started:.0f} seconds; the server is stopped. The bundle is in {BUNDLE}.")
+    say(f"Done in {time.monotonic() - started:.0f} seconds; the server is stopped. The bundle is in {bundle}.")
 
 
 def main() -> None:
     """Run, and leave quietly when interrupted."""
+    dataset = sys.argv[1] if len(sys.argv) > 1 else "demo"
+    if dataset not in SHOWN:
+        sys.exit(f"unknown dataset {dataset!r}; expected one of {', '.join(SHOWN)}")
     try:
-        run()
+        run(dataset)
     except KeyboardInterrupt:
         sys.exit(130)
 

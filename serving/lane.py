@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,7 +13,8 @@ from bundle.answer import Prediction
 from bundle.modalities import Payload
 from bundle.predictor import Arrays, Predictor
 from bundle.work import Work
-from serving.batcher import Bucket, MicroBatcher, QueueFull
+from serving.batcher import MicroBatcher, QueueFull
+from serving.buckets import bucket
 from serving.metrics import Histogram
 from serving.settings import Settings
 
@@ -155,8 +156,9 @@ class Batched:
         self._decoding_pace = 0.0
         self._settings = settings
         admitted = settings.queue_length + settings.decode_threads  # who has been let in is not refused later
+        lengths = bucket(predictor)
         self._batcher = MicroBatcher[_Decoded, Prediction](
-            self._infer, bucket(predictor), most, settings.batch_wait_ms / 1000, admitted
+            self._infer, lambda decoded: lengths(decoded.arrays), most, settings.batch_wait_ms / 1000, admitted
         )
         self._batcher.expected = self._coming
         self._batcher.start()
@@ -214,23 +216,6 @@ class Batched:
 def _average(before: float, newest: float) -> float:
     """The average that follows the newest values; 0 before there was any."""
     return before + WEIGHT * (newest - before) if before > 0 else newest
-
-
-def bucket(predictor: Predictor) -> Callable[[_Decoded], Bucket]:
-    """Samples whose varying axes are alike, up to a factor of two, are padded and run together.
-
-    A sample that lacks an input fits with any length of it.
-    """
-    varying = [
-        (name, axis)
-        for name, modality in predictor.modalities.items()
-        for axis, size in enumerate(modality.shape)
-        if size is None
-    ]
-    return lambda decoded: tuple(
-        (decoded.arrays[name].shape[axis] - 1).bit_length() if name in decoded.arrays else None
-        for name, axis in varying
-    )
 
 
 def retry_after(delay: float) -> dict[str, str]:

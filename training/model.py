@@ -1,6 +1,7 @@
 """The classifier: encoders, then fusion, with every modality's part of the logits kept visible."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,11 +36,16 @@ class Classifier(nn.Module):
     def forward(self, inputs: dict[str, Tensor], present: Tensor | None = None) -> Output:
         """Arrays by modality, `(batch, ...)`, to logits, features and shares; logits and shares always in float32.
 
+        In training mode only the fused logits go without what is absent, the shares do not: what a method asks of each
+        modality by itself is learned from every sample.
+
         Args:
             inputs: of every modality; whatever stands for an absent one has no influence.
             present: `(batch, M)` bool; None where every sample has every modality.
         """
-        return self.fuse(self.encode(inputs), present)
+        features = self.encode(inputs)
+        out = self.fuse(features, present)
+        return replace(out, shares=self.fuse(features).shares) if self.training and present is not None else out
 
     def encode(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Arrays by modality to features by modality, `(batch, width)`."""

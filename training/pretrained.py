@@ -15,7 +15,8 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 EXPECTED = (
     "expected a folder in the transformers format (config.json, model.safetensors, and tokenizer.json for text), or a "
-    "hub id with the network reachable; without the option, training starts from random weights"
+    "hub id with the network reachable; without the option, training starts from random weights (with None, where a "
+    "dataset's recipe sets it)"
 )
 
 

@@ -1,6 +1,8 @@
-"""Making a split where the data has none: stratified by class, groups kept whole, seeded."""
+"""Making a split where the data has none: stratified by class, groups kept whole, by a seed or by names."""
 
+import hashlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,26 @@ def assign(
         left = left[keep]
         taken += fraction
     return splits.astype(str)
+
+
+def held_out(groups: Sequence[str], classes: Sequence[str], fraction: float) -> NDArray[np.bool_]:
+    """Choose whole groups by their names: `(samples,)`, true in about `fraction` of each class's groups.
+
+    The groups of a class are put in the order of the SHA-256 of their names and the first are taken, at least one. So
+    the choice depends on no seed, library or order, and hardly on which samples are there. A group's class is that of
+    its first sample.
+    """
+    own: dict[str, str] = {}
+    for group, name in zip(groups, classes, strict=True):
+        own.setdefault(group, name)
+    members: dict[str, list[str]] = {}
+    for group, name in own.items():
+        members.setdefault(name, []).append(group)
+    taken: set[str] = set()
+    for found in members.values():
+        found.sort(key=lambda group: hashlib.sha256(group.encode()).digest())
+        taken.update(found[: max(1, round(fraction * len(found)))])
+    return np.asarray([group in taken for group in groups])
 
 
 def _check_counts(classes: NDArray[np.str_], groups: NDArray[np.int64], parts: int) -> None:

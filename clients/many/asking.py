@@ -6,6 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bundle.errors import TableError
+from bundle.tables.columns import Columns
+from bundle.tables.table import Row
 from clients.answer import Answer
 from clients.errors import (
     AnswerError,
@@ -20,10 +23,8 @@ from clients.errors import (
     Unavailable,
     UnexpectedAnswer,
 )
-from clients.many.columns import Columns
 from clients.many.journal import Journal
 from clients.many.output import cells
-from clients.many.table import Row
 from clients.options import Options
 from clients.payloads import Payload
 from clients.questions import Result
@@ -83,9 +84,9 @@ class Asking:
         group: list[tuple[int, Sample]] = []
         for row in rows:
             try:
-                group.append((row.index, self.columns.sample(row.cells)))
-            except InvalidCall as error:
-                self._keep(row.index, error)
+                group.append((row.index, {**self.columns.sample(row.cells)}))
+            except TableError as error:
+                self._keep(row.index, InvalidCall(str(error)))
             if len(group) == self.batch:
                 break
         return group

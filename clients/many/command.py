@@ -7,14 +7,17 @@ from pathlib import Path
 
 import tyro
 
+from bundle.errors import TableError
+from bundle.tables.answers import Layout
+from bundle.tables.columns import Columns, choose, listed
+from bundle.tables.progress import RunProgress
+from bundle.tables.table import Table, is_parquet, parquet
+from bundle.tables.writing import check_name
 from clients.errors import ClientError, InvalidCall
 from clients.given import Given
 from clients.many.asking import Asking
-from clients.many.columns import Columns, choose, listed
 from clients.many.journal import Journal
-from clients.many.output import Layout, write
-from clients.many.progress import RunProgress
-from clients.many.table import Table, is_parquet, parquet
+from clients.many.output import write
 from clients.options import Options
 from clients.rest_async import AsyncClient
 
@@ -66,12 +69,10 @@ class PredictMany:
         for name in ("concurrency", "batch"):
             if getattr(self, name) < 1:
                 raise InvalidCall(f"{name}: expected 1 or more, found {getattr(self, name)}")
-        for path in (self.table, self.out):
-            if is_parquet(path):
-                parquet()
+        if is_parquet(self.table):
+            parquet()
         self.options()
-        if not is_parquet(self.out) and self.out.suffix.lower() != ".csv":
-            raise InvalidCall(f"out: expected a name that ends in .csv or .parquet, found {str(self.out)!r}")
+        check_name(self.out)
         if self.out.resolve() == self.table.resolve():
             raise InvalidCall("out: expected another file than the table")
 
@@ -96,7 +97,7 @@ def run(command: PredictMany, key: str | None) -> int:
         The exit code.
 
     Raises:
-        ClientError: the run could not be finished; the message says what is kept.
+        ClientError, TableError: the run could not be finished; the message says what is kept.
     """
     table = Table.open(command.table)
     columns = choose(table.columns, command.columns, command.table.parent)
@@ -110,7 +111,7 @@ def run(command: PredictMany, key: str | None) -> int:
         except KeyboardInterrupt:
             print(f"stopped; {_kept(journal, table)}", file=sys.stderr)
             return STOPPED
-        except ClientError as error:
+        except (ClientError, TableError) as error:
             raise ClientError(f"{error}; {_kept(journal, table)}") from error
         if not journal.errors:
             journal.remove()

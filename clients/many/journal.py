@@ -7,12 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bundle.tables.answers import ERROR, ROW, Cells
 from clients.errors import InvalidCall
-
-Cells = dict[str, Any]
-"""The cells of a row's answer by their names; `error_kind` is not None where there is none."""
-ERROR = "error_kind"
-ROW = "row"
 
 
 class Journal:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from benchmarks.serving_samples import CONTENT_TYPE, Sample, multipart
-from benchmarks.systems import SYSTEMS, started
+from benchmarks.systems import SYSTEMS, TRITON, started
 from bundle.answer import Prediction
 from bundle.predictor import Predictor
 from tests.bundles import LABELS, build_bundle, tiny_modality
@@ -58,7 +58,7 @@ def equal(one: Prediction, other: Prediction, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("modalities", PAIRINGS)
-@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if not system.torch])
+@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if not system.torch and name != TRITON])
 def test_a_system_answers_what_the_predictor_says(name: str, modalities: tuple[str, str], tmp_path: Path) -> None:
     for package in NEEDED.get(name, ()):
         pytest.importorskip(package)

@@ -112,7 +112,7 @@ def test_a_refusal_holds_on_to_no_decoder(predictors: dict[tuple[str, ...], Pred
     while error is not None:
         frames |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
         error = error.__context__
-    assert {Path(name).name for name in frames} <= {"test_predictor.py", "predictor.py"}
+    assert {Path(name).name for name in frames} <= {"test_predictor.py", "preparing.py"}
 
 
 def test_a_sample_for_which_the_graph_has_no_number_is_refused(predictors: dict[tuple[str, ...], Predictor]) -> None:

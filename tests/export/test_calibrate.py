@@ -19,7 +19,7 @@ from training.checkpoint import RUN, SCORES, Checkpoint, read
 from training.errors import CheckpointError
 from training.evaluate import Scores
 from training.measures.calibration import calibration_figures
-from training.measures.missing import coalition_accuracies, shift_threshold
+from training.measures.missing import cautious, coalition_accuracies, shift_threshold
 from training.measures.temperatures import fit_temperatures
 
 NAMES = ("pathology", "genomics")
@@ -44,7 +44,9 @@ def measured(run: Run) -> Measured:
 
 def test_temperatures_are_fitted_on_validation(run: Run, measured: Measured) -> None:
     validation = scoring.load(run.folder / SCORES)["val"]
-    assert measured.calibration == fit_temperatures(validation, NAMES).calibration
+    answered = cautious(validation, NAMES, measured.shifts)
+    assert measured.calibration == fit_temperatures(answered, NAMES).calibration
+    assert not np.array_equal(answered.logits, validation.logits), "some lie beyond the thresholds"
     assert measured.calibration.fused > 1.5 and measured.refused == {}
     assert set(measured.calibration.shares) == set(NAMES)
     assert set(measured.calibration.coalitions) == {"", "pathology", "genomics"}

@@ -171,7 +171,8 @@ def test_nothing_of_the_label_s_side_is_in_the_graph(trained: Exported) -> None:
     expected = parameters(trained.run) - channels + distances  # two numbers for each channel become one
     standard = 2 * 3  # mean and deviation of the colours
     heads = len(trained.run.labels)  # whose biases have had the same gradients: the graph holds them once
-    assert expected - heads <= floats <= expected + standard + 4
+    sums = (1 << 2) * (2 + heads)  # who is in each coalition, and what stand-ins say in it
+    assert expected - heads <= floats <= expected + standard + sums + 4
     stored = set(trained.run.model().state_dict())
     assert {name.split(".")[0] for name in stored} == {"encoders", "fusion", "stand_ins", "shifts"}
 

@@ -240,3 +240,10 @@ def test_without_the_data_of_the_training_nothing_is_quantised(
     assert main([str(one.run.folder), "--to", str(tmp_path / "bundle"), "--quantize", "int8"]) == 2
     assert "--quantize int8 needs the data of the training, which was not found as it was" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_that_is_there_is_not_quantised(
+    one: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(one.bundle), "--triton", str(tmp_path / "triton"), "--quantize", "int8"]) == 2
+    assert "is a bundle already: --quantize is for the export of a run" in capsys.readouterr().err

@@ -80,6 +80,21 @@ def test_without_a_mask_the_classifier_is_what_it_is_with_everything_present() -
     )
 
 
+def test_in_training_shares_are_of_every_sample_and_only_the_logits_go_without() -> None:
+    model, (batch, *_) = trained_like(THREE), batches(1, THREE)
+    for encoder in model.encoders.values():
+        encoder.eval()
+    present = torch.rand(len(batch.labels), 3, generator=torch.Generator().manual_seed(0)) > 0.4
+    asked = model(batch.inputs, present)
+    model.training = True
+    found = model(batch.inputs, present)
+    assert torch.equal(found.logits, asked.logits)
+    whole = model(batch.inputs)
+    for position, name in enumerate(THREE):
+        torch.testing.assert_close(found.shares[name], whole.shares[name])
+        assert not torch.equal(found.shares[name], asked.shares[name]) and not bool(present[:, position].all())
+
+
 def test_modalities_are_left_out_independently_and_as_often_as_asked_for() -> None:
     drawn = np.stack([left_in(3, 0.3, np.random.default_rng(number)) for number in range(4000)])
     assert drawn.mean(axis=0) == pytest.approx(0.7, abs=0.03)

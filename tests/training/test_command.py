@@ -69,7 +69,7 @@ def test_help_begins_with_what_the_program_does_and_examples(capsys: pytest.Capt
     text = help_of([], capsys)
     assert "Train one classifier on paired modalities." in text
     assert "python -m training.fit --dataset table --dataset.path pairs.csv --out runs/mine" in text
-    assert "{convolutional,resnet}" in text, "the encoders that a modality may have are listed"
+    assert "{convolutional,resnet,vit}" in text, "the encoders that a modality may have are listed"
 
 
 def test_options_become_the_configuration() -> None:

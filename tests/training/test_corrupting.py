@@ -29,7 +29,8 @@ def test_a_standing_equals_a_naive_count() -> None:
     found = standing(Outputs(logits, shares, shifts), labels, Standard(1.7, {"audio": 1.5, "text": 1.8}))
     right, confidences, apart, unusual = [], [], 0, 0
     for row in range(80):
-        values = np.exp(logits[row].astype(float) / 1.7)
+        beyond = max(1.0, shifts["audio"][row] / 1.5, shifts["text"][row] / 1.8) ** 2
+        values = np.exp(logits[row].astype(float) / (1.7 * beyond))
         confidences.append(float(max(values) / sum(values)))
         right.append(int(np.argmax(logits[row])) == labels[row])
         apart += int(np.argmax(shares["audio"][row])) != int(np.argmax(shares["text"][row]))

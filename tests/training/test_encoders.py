@@ -31,6 +31,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "convolutional": {"width": 16, "blocks": 3},
     "resnet": {},
     "snn": {"widths": (8, 6)},
+    "vit": {"width": 16, "layers": 1, "heads": 2, "patch": 8},
     "transformer": {"width": 16, "layers": 1, "heads": 2},
 }
 
@@ -74,13 +75,13 @@ def test_a_modality_that_is_not_accepted_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("modality", [Image(32, channels=1), Video(2, 32, channels=1)])
-@pytest.mark.parametrize("name", ["convolutional", "resnet"])
+@pytest.mark.parametrize("name", ["convolutional", "resnet", "vit"])
 def test_grey_pictures_are_encoded_too(name: str, modality: Modality) -> None:
     encoder = build(name, modality)
     assert encoder(batch_of(modality)).shape == (2, encoder.width)
 
 
-@pytest.mark.parametrize("name", ["convolutional", "resnet"])
+@pytest.mark.parametrize("name", ["convolutional", "resnet", "vit"])
 def test_the_features_of_a_clip_are_the_average_of_its_frames(name: str) -> None:
     clips = batch_of(MODALITIES["video"])
     encoder = build(name, MODALITIES["video"])
@@ -128,6 +129,23 @@ def test_residual_networks_have_the_parameters_of_the_paper(depth: int, count: i
     assert sum(weight.numel() for weight in encoder.parameters()) == count
     grey = build("resnet", MODALITIES["audio"], depth=depth)
     assert sum(weight.numel() for weight in grey.parameters()) == trunk(depth, 1)
+
+
+def test_a_vision_transformer_has_the_parameters_of_the_paper() -> None:
+    """ViT-B/16 without its classifier, from Dosovitskiy et al. 2021, table 1: 12 layers of width 768."""
+    width, layers, tokens = 768, 12, (224 // 16) ** 2 + 1
+    layer = 4 * (width + 1) * width + (width + 1) * 4 * width + (4 * width + 1) * width + 4 * width
+    expected = layers * layer + (3 * 16 * 16 + 1) * width + tokens * width + width + 2 * width
+    with torch.device("meta"):
+        kind = catalog.load("encoders", "vit")
+        encoder = kind(Image(224), kind.Options())
+    assert sum(weight.numel() for weight in encoder.parameters()) == expected == 85_798_656
+
+
+@pytest.mark.parametrize("options", [{"patch": 64}, {"layers": 0}, {"width": 10, "heads": 4}])
+def test_an_impossible_vision_transformer_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=r"encoder\.(patch|layers|width) must be"):
+        build("vit", MODALITIES["image"], **options)
 
 
 def test_pixels_are_standardised_as_for_imagenet_and_spectrograms_pass() -> None:

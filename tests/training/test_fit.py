@@ -81,7 +81,7 @@ def test_pretrained_pictures_that_are_not_there_are_refused(
 
 def test_an_unknown_dataset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dataset", "nope"]) == 2
-    assert capsys.readouterr().err.startswith("error: unknown name 'nope' in datasets; known are demo, table")
+    assert capsys.readouterr().err.startswith("error: unknown name 'nope' in datasets; known are ave, cremad, demo")
 
 
 def test_a_hub_id_that_cannot_be_reached_is_refused_with_the_way_out(

@@ -17,6 +17,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     ResNetConfig,
     ResNetModel,
+    ViTConfig,
+    ViTModel,
 )
 from transformers.utils import logging
 
@@ -25,6 +27,7 @@ from tests.training.conftest import Refused
 from training.checkpoint import read
 from training.encoders.resnet import ResNet
 from training.encoders.transformer import Transformer
+from training.encoders.vit import VisionTransformer
 from training.errors import ConfigError
 from training.fit import main
 from training.tokenizer import train_tokenizer
@@ -62,6 +65,13 @@ def resnet(tmp_path: Path) -> Path:
     return tmp_path / "resnet"
 
 
+@pytest.fixture
+def vit(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    ViTModel(ViTConfig(image_size=32, patch_size=8, **SIZES)).save_pretrained(tmp_path / "vit")
+    return tmp_path / "vit"
+
+
 def text_of(folder: Path, max_length: int = 12) -> Text:
     return Text((folder / "tokenizer.json").read_text("utf-8"), max_length)
 
@@ -79,6 +89,26 @@ def test_pretrained_pictures_are_taken_with_their_weights(resnet: Path) -> None:
     pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     expected = ResNetModel.from_pretrained(resnet).eval()(encoder.pixels(pictures)).pooler_output.flatten(1)
     assert encoder.width == 12 and torch.allclose(encoder(pictures), expected, atol=1e-6)
+
+
+def test_a_pretrained_vision_transformer_is_taken_with_its_weights_and_rebuilt_without_them(vit: Path) -> None:
+    encoder = VisionTransformer(Image(32), VisionTransformer.Options(pretrained=str(vit))).eval()
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = ViTModel.from_pretrained(vit).eval()(encoder.pixels(pictures)).last_hidden_state[:, 0]
+    assert encoder.width == 16 and torch.allclose(encoder(pictures), expected, atol=1e-6)
+    described = json.loads(json.dumps(encoder.architecture()))
+    shutil.rmtree(vit)
+    rebuilt = VisionTransformer(Image(32), encoder.options, described).eval()
+    rebuilt.load_state_dict(encoder.state_dict())
+    assert torch.allclose(rebuilt(pictures), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("picture", [Image(48), Image(32, channels=1)])
+def test_pictures_of_another_kind_than_the_vision_transformer_was_made_for_are_refused(
+    vit: Path, picture: Image
+) -> None:
+    with pytest.raises(ConfigError, match=r"takes pictures of 3 channels and 32 pixels, not of .*--image\.size 32"):
+        VisionTransformer(picture, VisionTransformer.Options(pretrained=str(vit)))
 
 
 def test_one_channel_takes_the_sum_of_the_first_kernel_over_colours(resnet: Path) -> None:

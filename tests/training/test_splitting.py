@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.errors import DataError
-from training.splitting import assign
+from training.splitting import assign, held_out
 
 FRACTIONS = {"test": 0.15, "val": 0.15}
 
@@ -55,3 +55,16 @@ def test_every_class_that_is_too_rare_is_named() -> None:
     with pytest.raises(DataError) as error:
         assign(classes_of(20, 20, 3), groups, FRACTIONS, "train", 0)
     assert error.value.rows == ("dog: 20 samples in 1 groups", "owl: 3 samples in 3 groups")
+
+
+def test_groups_are_held_out_whole_by_their_names_alone() -> None:
+    groups = [f"patient {number // 3}" for number in range(300)]
+    classes = ["rare" if number // 3 < 4 else "common" for number in range(300)]
+    taken = held_out(groups, classes, 0.2)
+    assert all(len(set(taken[3 * patient : 3 * patient + 3])) == 1 for patient in range(100))
+    assert (int(taken[:12].sum()), int(taken[12:].sum())) == (3, 57), "one group in five of each class, one at least"
+    order = np.random.default_rng(0).permutation(300)
+    shuffled = held_out([groups[index] for index in order], [classes[index] for index in order], 0.2)
+    assert (shuffled == taken[order]).all()
+    fewer = held_out(groups[:-30], classes[:-30], 0.2)
+    assert (fewer == taken[:-30]).mean() > 0.97, "what is missing moves hardly anything else"

@@ -82,8 +82,15 @@ class Table(Dataset):
             DataError: an unreadable table, an unknown column; or every row with an empty cell, a missing file, a wrong
                 number, an unknown label or split; or a torn group.
         """
-        frame = read_frame(self.options.path)
-        rows = [f"row {number}" for number in frame.index]
+        return self.pairs(read_frame(self.options.path), config)
+
+    def pairs(self, frame: pd.DataFrame, config: Config) -> Pairs:
+        """The pairs of a table of strings that was read already; its index has the rows' numbers or names.
+
+        Raises:
+            DataError: as `load`.
+        """
+        rows = [name if isinstance(name, str) else f"row {name}" for name in frame.index]
         problems = RowProblems(rows)
         labels, targets = self._targets(frame, problems)
         sources = self._sources(frame, config, problems)

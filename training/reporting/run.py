@@ -24,13 +24,16 @@ class Finished:
     history: list[Epoch]
     scores: dict[str, Scores]
     """By split, `val` and `test`, as a service answers: with smaller logits far from the training data."""
-    thresholds: tuple[dict[str, float], dict[str, str]]
-    """By modality, the distance beyond which features are unusual, and why some have none."""
 
     @property
     def kept(self) -> int:
         """The epoch whose weights were kept."""
         return int(self.checkpoint.provenance["best_epoch"])
+
+    @cached_property
+    def thresholds(self) -> tuple[dict[str, float], dict[str, str]]:
+        """By modality, the distance beyond which features are unusual, and why some have none."""
+        return shift_thresholds(self.scores["val"], tuple(self.checkpoint.modalities))
 
     @cached_property
     def temperatures(self) -> Temperatures:
@@ -59,9 +62,10 @@ def read(folder: Path) -> Finished:
                 f"{folder / checkpoint.SCORES} is not of this run: it lacks scores of the {split} split"
             )
     try:
-        limits = shift_thresholds(scores["val"], tuple(found.modalities))
-        answered = {split: cautious(one, tuple(found.modalities), limits[0]) for split, one in scores.items()}
-        finished = Finished(found, read_history(folder), answered, limits)
+        names = tuple(found.modalities)
+        limits, _ = shift_thresholds(scores["val"], names)
+        answered = {split: cautious(one, names, limits) for split, one in scores.items()}
+        finished = Finished(found, read_history(folder), answered)
         facts(finished), metrics(finished)  # whatever they need is there
         return finished
     except (AttributeError, KeyError, TypeError, ValueError) as error:

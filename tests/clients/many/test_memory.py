@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bundle.tables.answers import Layout
+from bundle.tables.columns import choose
+from bundle.tables.table import Row, Table
 from clients.answer import Answer, parse
 from clients.many.asking import Asking
-from clients.many.columns import choose
 from clients.many.journal import Journal
-from clients.many.output import Layout, cells, write
-from clients.many.table import Row, Table
+from clients.many.output import cells, write
 from clients.rest_async import AsyncClient
 from tests.clients.service import ANSWER
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from clients.many.progress import RunProgress
+from bundle.tables.progress import RunProgress
 
 
 class Clock:

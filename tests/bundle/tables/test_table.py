@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.errors import InvalidCall
-from clients.many.table import Row, Table
+from bundle.errors import TableError
+from bundle.tables.table import Row, Table
 
 
 def table(folder: Path, content: bytes | str) -> Table:
@@ -49,7 +49,7 @@ def test_cells_keep_line_breaks_and_may_be_long_or_left_out(tmp_path: Path) -> N
     ],
 )
 def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | str, message: str) -> None:
-    with pytest.raises(InvalidCall) as caught:
+    with pytest.raises(TableError) as caught:
         table(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path / 'pairs.csv'}: expected") and message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -58,7 +58,7 @@ def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | st
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet", "folder.csv"])
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(InvalidCall, match="expected a CSV or Parquet table, found none"):
+    with pytest.raises(TableError, match="expected a CSV or Parquet table, found none"):
         Table.open(tmp_path / name)
 
 
@@ -71,7 +71,7 @@ def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
     assert found.columns == ("text", "gene_A") and found.rows == 100
     assert list(found)[98:] == [Row(98, {"text": "one", "gene_A": 1}), Row(99, {"text": None, "gene_A": None})]
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InvalidCall, match="expected a CSV or Parquet table, found none"):
+    with pytest.raises(TableError, match="expected a CSV or Parquet table, found none"):
         Table.open(path)
 
 
@@ -79,5 +79,34 @@ def test_a_table_that_changed_is_noticed(tmp_path: Path) -> None:
     found = table(tmp_path, "text\none\n")
     found.check()
     (tmp_path / "pairs.csv").write_text("text\ntwo\n")
-    with pytest.raises(InvalidCall, match="it changed meanwhile"):
+    with pytest.raises(TableError, match="it changed meanwhile"):
         found.check()
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_any_part_of_a_csv_file_is_what_the_whole_has_there(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundle.tables.table.MARK", 4)
+    lines = ["\ufefftext,label"]
+    for row in range(23):
+        lines += [f'"häuser{ending}{row}, ""x""",{row}', *["", ","] * (row % 3)]
+    found = table(tmp_path, ending.join(lines))
+    rows = list(found)
+    assert found.rows == len(rows) == 23 and len(found.marks) == 6
+    for start in range(24):
+        for stop in (start, start + 1, start + 7, 23):
+            assert list(found.part(start, stop)) == rows[start : max(start, stop)]
+
+
+def test_any_part_of_a_parquet_file_is_what_the_whole_has_there(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    parquet.write_table(pyarrow.table({"text": [f"row {row}" for row in range(200)]}), path, row_group_size=70)
+    found = Table.open(path)
+    rows = list(found)
+    assert found.rows == len(rows) == 200
+    for start in (0, 1, 63, 64, 69, 70, 71, 139, 140, 199, 200):
+        for stop in (start, start + 1, start + 75, 200):
+            assert list(found.part(start, stop)) == rows[start : max(start, stop)]

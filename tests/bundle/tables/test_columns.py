@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clients.errors import InvalidCall
-from clients.many.columns import Columns, choose
+from bundle.errors import TableError
+from bundle.tables.columns import Columns, choose
 
 FOLDER = Path("/data")
 
@@ -36,7 +36,7 @@ def test_columns_may_have_other_names() -> None:
     ],
 )
 def test_columns_that_are_not_there_are_refused(columns: list[str], given: tuple[str, ...], message: str) -> None:
-    with pytest.raises(InvalidCall) as caught:
+    with pytest.raises(TableError) as caught:
         choose(columns, given, FOLDER)
     assert message in str(caught.value)
 
@@ -47,7 +47,7 @@ def test_a_row_becomes_payloads() -> None:
     sample = columns.sample(cells)
     assert sample == {"image": FOLDER / "a.png", "text": " a b ", "genomics": {"gene_A": 1.5, "gene_B": None}}
     assert columns.sample(cells | {"image": "/b.png"})["image"] == Path("/b.png")
-    assert columns.sample(cells | {"gene_A": 2, "gene_B": None})["genomics"] == {"gene_A": 2.0, "gene_B": None}
+    assert columns.sample(cells | {"gene_A": 2, "gene_B": float("nan")})["genomics"] == {"gene_A": 2.0, "gene_B": None}
 
 
 def test_what_is_empty_is_not_sent() -> None:
@@ -64,6 +64,14 @@ def test_what_is_empty_is_not_sent() -> None:
     ],
 )
 def test_a_cell_that_cannot_be_sent_is_refused(cells: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidCall) as caught:
+    with pytest.raises(TableError) as caught:
         choose(["image", "gene_A"], (), FOLDER).sample(cells)
     assert str(caught.value).startswith(message)
+
+
+def test_only_columns_of_the_modalities_that_matter_are_chosen() -> None:
+    columns = ["audio", "image", "text", "gene_A"]
+    assert choose(columns, (), FOLDER, ("image", "text")) == Columns(FOLDER, {"image": "image", "text": "text"})
+    assert choose(columns, (), FOLDER, ("genomics",)) == Columns(FOLDER, {}, ("gene_A",))
+    with pytest.raises(TableError, match="expected one of image, text, = and a column, found 'audio=audio'"):
+        choose(columns, ("audio=audio",), FOLDER, ("image", "text"))

@@ -60,12 +60,12 @@ class RunProgress:
         elif self._done > self._before:
             self._say()
 
-    def advance(self, failed: bool) -> None:
-        """One row more has come back."""
-        self._done += 1
+    def advance(self, failed: int, rows: int = 1) -> None:
+        """So many rows more have come back, and so many of them failed."""
+        self._done += rows
         self._failed += failed
         if self._bar is not None:
-            self._bar.update(self._task, advance=1, told=self._told())
+            self._bar.update(self._task, advance=rows, told=self._told())
         elif self._clock() - self._said >= SECONDS:
             self._say()
 

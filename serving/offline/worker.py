@@ -1,0 +1,77 @@
+"""Whoever answers parts: one bundle, loaded once, and its answers as the content of files."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bundle.errors import ManifestError
+from bundle.predictor import Predictor
+from bundle.selfcheck import selfcheck
+from bundle.tables.answers import ERROR
+from bundle.tables.table import is_parquet
+from bundle.tables.writing import csv_rows, parquet_rows
+from serving.memory import return_large_blocks
+from serving.offline.answering import Answering
+from serving.offline.plan import Plan
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a worker works with; how fast it is depends on it, and which answers it gives does not."""
+
+    threads: int = 1
+    """That decode."""
+    inference_threads: int | None = None
+    """Of one inference; None takes every core."""
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    """ONNX Runtime execution providers, best first; a bundle that ends up on another is refused."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The answers of one part of the table, as they are kept."""
+
+    number: int
+    rows: int
+    errors: int
+    """Rows of it that are errors."""
+    content: bytes
+    """A Parquet file, or the lines of a CSV file without its header."""
+
+
+class Worker:
+    """Answers parts.
+
+    Args:
+        plan: the run.
+        means: what to work with.
+
+    Raises:
+        BundleError: the bundle must not be used.
+    """
+
+    def __init__(self, plan: Plan, means: Means) -> None:
+        return_large_blocks()
+        self._plan, self._threads = plan, means.threads
+        self.predictor = Predictor(plan.bundle, means.providers, means.inference_threads)
+        if self.predictor.provider not in means.providers:
+            wanted = ", ".join(means.providers)
+            raise ManifestError(f"asked for {wanted}, but ONNX Runtime runs it on {self.predictor.provider}")
+        selfcheck(self.predictor)
+
+    def parts(self, numbers: Iterable[int], batch: int) -> Iterator[Part]:
+        """The parts of these numbers, one after the other.
+
+        Raises:
+            SelfCheckFailed, TableError: as `Answering.parts`.
+        """
+        plan = self._plan
+        for number, rows in Answering(plan, self.predictor, batch, self._threads).parts(numbers):
+            content = io.BytesIO()
+            parquet = is_parquet(plan.out)
+            writing = parquet_rows(content, plan.table, plan.layout) if parquet else csv_rows(content, plan.layout)
+            with writing as put:
+                for row, cells in rows:
+                    put(row, cells)
+            errors = sum(cells[ERROR] is not None for _, cells in rows)
+            yield Part(number, len(rows), errors, content.getvalue())
