@@ -11,6 +11,7 @@ import torch
 
 from bundle.coalitions import membership
 from bundle.manifest import FILE, GOLDEN, GRAPH, Input, Manifest, Tolerance, sha256
+from bundle.modalities import Array
 from bundle.predictor import Predictor
 from bundle.selfcheck import SAMPLES, selfcheck, write_golden
 from export import parity, promises
@@ -19,6 +20,7 @@ from export.card import card
 from export.errors import ExportError
 from export.feeds import BATCHES, masked, prepare, random_feed, stack
 from export.graph import Graph, declare
+from export.int8 import Golden, to_int8
 from export.provenance import provenance
 from export.to_onnx import to_onnx
 from training.checkpoint import Checkpoint
@@ -33,7 +35,7 @@ class Assembled:
     """What an export came to."""
 
     difference: float
-    """Largest difference of an output between torch and ONNX."""
+    """Largest difference of an output between torch and ONNX; in eight bits, over all held-out samples."""
     measured: Measured
     found: tuple[Improvement, ...]
     """Calibration on test."""
@@ -57,7 +59,14 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False, 
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        difference = _prove(run, aside)
+        proved = _prove(run, aside)
+        difference = proved.difference
+        if wanted.quantize is not None:
+            measured, found = to_int8(run, aside, proved.golden, found[0], wanted)
+            assert measured.quantized is not None
+            difference = measured.quantized.difference
+        outputs = parity.run(parity.load(aside / GRAPH), proved.golden.feed)
+        write_golden(proved.samples, proved.payloads, outputs, aside / GOLDEN)
         done = Assembled(difference, measured, found)
         _write(run, aside, name, done)
         if target.exists():
@@ -80,8 +89,19 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise ExportError(f"{target} is not a bundle (it has no {FILE}), --overwrite replaces nothing else")
 
 
-def _prove(run: Checkpoint, folder: Path) -> float:
-    """Write the graph and its golden samples; returns the largest difference between torch and the graph."""
+@dataclass(frozen=True)
+class _Proved:
+    """A graph that is the trained model, and the golden samples."""
+
+    difference: float
+    """Largest difference between torch and the graph."""
+    payloads: list[dict[str, bytes]]
+    samples: list[dict[str, Array]]
+    golden: Golden
+
+
+def _prove(run: Checkpoint, folder: Path) -> _Proved:
+    """Write the graph and prove it equal to the trained model."""
     generator = np.random.default_rng(run.config.seed)
     payloads = [
         {entry: modality.example(generator) for entry, modality in run.modalities.items()} for _ in range(SAMPLES)
@@ -102,9 +122,9 @@ def _prove(run: Checkpoint, folder: Path) -> float:
     promises.prove_shares(session, feeds)
     promises.prove_coalitions(session, [golden, random[-1]], tuple(run.modalities))
     promises.prove_absence(session, run.modalities, [golden, random[-1]])
-    promises.prove_alone(session, golden, [stack(run.modalities, [sample]) for sample in samples])
-    write_golden(samples, payloads, parity.run(session, golden), folder / GOLDEN)
-    return difference
+    alone = [stack(run.modalities, [sample]) for sample in samples]
+    promises.prove_alone(session, golden, alone)
+    return _Proved(difference, payloads, samples, Golden(golden, alone))
 
 
 def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
@@ -118,6 +138,7 @@ def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
         Input(entry, modality.name, modality.parameters(), modality.shape, modality.dtype)
         for entry, modality in run.modalities.items()
     )
+    quantized = done.measured.quantized
     manifest = Manifest(
         name,
         run.labels,
@@ -125,7 +146,7 @@ def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
         {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != FILE},
         provenance(run, done.difference, done.measured, done.found),
         done.measured.calibration,
-        Tolerance(probabilities=parity.TOLERANCE),
+        Tolerance(probabilities=max(parity.TOLERANCE, quantized.spread if quantized is not None else 0.0)),
         done.measured.expectations,
         done.measured.shifts,
         done.measured.abstain_below,

@@ -1,10 +1,13 @@
 """From a run's scores to what a manifest states of its numbers: temperatures, expectations, thresholds."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from bundle.answer import softmax
 from bundle.manifest import Calibration, Expectation
+from export.acceptance import Acceptance
 from export.errors import NotCalibrated
 from training import scoring
 from training.checkpoint import SCORES, Checkpoint
@@ -28,6 +31,8 @@ class Wanted:
     """Least probability of the predicted class, 0..1."""
     abstain_risk: float | None = None
     """Largest share of the answers that may be wrong, 0..1."""
+    quantize: Literal["int8"] | None = None
+    """Whether the towers are computed in eight bits."""
 
     def __post_init__(self) -> None:
         for what, value in (("abstain-below", self.abstain_below), ("abstain-risk", self.abstain_risk)):
@@ -55,6 +60,8 @@ class Measured:
     abstain_below: float | None = None
     abstention: Abstention | None = None
     """What the threshold gave on validation, where it was chosen there."""
+    quantized: Acceptance | None = None
+    """What eight bits cost; None of a graph in 32 bits."""
 
 
 def measure(run: Checkpoint, wanted: Wanted) -> Measured:
@@ -65,8 +72,16 @@ def measure(run: Checkpoint, wanted: Wanted) -> Measured:
         NotCalibrated: temperatures were asked for and cannot be fitted, or no threshold reaches the risk asked for.
     """
     scores = scoring.load(run.folder / SCORES)
-    modalities = tuple(run.modalities)
     _check(run, scores)
+    return measure_scores(tuple(run.modalities), scores, wanted)
+
+
+def measure_scores(modalities: tuple[str, ...], scores: Mapping[str, Scores], wanted: Wanted) -> Measured:
+    """Everything that scores of validation (`val`) and test tell.
+
+    Raises:
+        NotCalibrated: temperatures were asked for and cannot be fitted, or no threshold reaches the risk asked for.
+    """
     shifts, unshifted = shift_thresholds(scores["val"], modalities, wanted.shift_quantile)
     validation, test = (cautious(scores[split], modalities, shifts) for split in ("val", "test"))
     if wanted.calibrate is False:

@@ -27,7 +27,7 @@ def card(name: str, run: Checkpoint, measured: Measured, found: Sequence[Improve
         f"A classifier of {' + '.join(run.modalities)} into {len(run.labels)} classes: "
         f"{', '.join(map(cell, run.labels))}.",
         _warning(run),
-        data(run, difference),
+        data(run, difference, measured.quantized),
         words(run, measured),
         accuracy(run, measured),
         groups(run.metrics),
@@ -36,7 +36,7 @@ def card(name: str, run: Checkpoint, measured: Measured, found: Sequence[Improve
         contributions(run, measured, run.labels),
         abstention(measured),
         limits(run, measured, found),
-        reproduction(run),
+        reproduction(run, measured),
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 

@@ -5,7 +5,8 @@ ExportError
 ├── AxisMismatch       an axis is dynamic or fixed against the declaration
 ├── ShapeMismatch      outputs of another shape than torch's, or none for a batch that torch takes
 ├── ValueMismatch      values further from torch's than the tolerance, or that contradict one another
-└── NotCalibrated      what was asked for cannot be learned from the run's validation samples
+├── NotCalibrated      what was asked for cannot be learned from the run's validation samples
+└── NotAccepted        in eight bits the classifier is more often wrong, or less to be believed, than is allowed
 """
 
 
@@ -31,6 +32,10 @@ class ValueMismatch(ExportError):
 
 class NotCalibrated(ExportError):
     """The run's samples do not tell what was asked for: a temperature, a threshold of distance or of abstention."""
+
+
+class NotAccepted(ExportError):
+    """A quantised graph loses more than it may on the held-out samples; the message holds the figures."""
 
 
 def first_line(error: BaseException) -> str:

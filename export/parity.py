@@ -50,14 +50,20 @@ def prove_axes(model: onnx.ModelProto, declaration: Declaration) -> None:
             raise AxisMismatch(f"{value.name}: declared {expected}, the graph has {found}")
 
 
-def load(path: Path) -> Any:
+def load(path: Path, optimised: bool = True) -> Any:
     """An ONNX Runtime session on the CPU.
+
+    Args:
+        path: of the graph.
+        optimised: whether nodes may be joined and integers kept between them, as in a service.
 
     Raises:
         ExportError: ONNX Runtime refuses the graph.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -78,12 +78,22 @@ def prove_alone(session: Any, together: Feed, alone: list[Feed]) -> None:
     Raises:
         ValueMismatch: one does.
     """
+    found, name, index = farthest_alone(session, together, alone)
+    if found > TOLERANCE:
+        raise ValueMismatch(f"{name} of sample {index} differs by {found:.2g} alone and in a batch")
+
+
+def farthest_alone(session: Any, together: Feed, alone: list[Feed]) -> tuple[float, str, int]:
+    """How much the company of others changes an output at most, and of which output and sample.
+
+    The arguments are those of `prove_alone`.
+    """
     batch = run(session, together)
-    for index, feed in enumerate(alone):
-        for name, values in run(session, feed).items():
-            found = difference(name, values, batch[name][index : index + 1])
-            if found > TOLERANCE:
-                raise ValueMismatch(f"{name} of sample {index} differs by {found:.2g} alone and in a batch")
+    return max(
+        (difference(name, values, batch[name][index : index + 1]), name, index)
+        for index, feed in enumerate(alone)
+        for name, values in run(session, feed).items()
+    )
 
 
 def _apart(one: Array, other: Array) -> float:

@@ -8,6 +8,8 @@ from training.measures.improvement import Improvement
 def lines(modalities: tuple[str, ...], done: Assembled) -> list[str]:
     """Temperatures and what they did, the accuracy to expect without each modality, and the thresholds."""
     told = [_calibration(done), _expectations(modalities, done)]
+    if done.measured.quantized is not None:
+        told.append(f"int8: {done.measured.quantized.told}")
     unshifted = done.measured.unshifted
     if unshifted:
         told.append(f"no threshold of unusual inputs for {', '.join(unshifted)}: {next(iter(unshifted.values()))}")

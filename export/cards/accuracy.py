@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from export.acceptance import Acceptance
 from export.calibrate import Measured
 from export.cards.markdown import cell, figure, section, table
 from training.checkpoint import Checkpoint
@@ -14,21 +15,27 @@ from training.measures.outputs import independent_groups
 KEPT = {"best": "the best on the validation split", "last": "the last"}
 
 
-def data(run: Checkpoint, difference: float) -> str:
+def data(run: Checkpoint, difference: float, quantized: Acceptance | None = None) -> str:
     """What was trained, as a list.
 
     Args:
         run: the finished training.
         difference: largest difference of a probability between torch and the graph.
+        quantized: what eight bits cost, where the graph computes in them.
     """
     facts = run.provenance["data"]
     counts = ", ".join(f"{count} {split}" for split, count in facts["samples"].items())
-    lines = (
+    lines = [
         f"- Method: {run.config.method}; dataset: {run.config.dataset}; seed {run.config.seed}.",
         f"- Weights of epoch {run.provenance['best_epoch']} of {run.config.epochs}: {KEPT[run.config.keep]}.",
         f"- Data: {counts}; {facts['groups']} groups, none in two splits.",
         f"- The graph differs from the trained model by at most {difference:.1e} in any probability.",
-    )
+    ]
+    if quantized is not None:
+        lines.append(
+            f"- The encoders compute in eight bits (int8: {quantized.told}). All other figures are of this graph, but "
+            "for what deletions cost and what is told of the training."
+        )
     return "\n".join(lines)
 
 

@@ -52,12 +52,13 @@ def _limits(run: Checkpoint, measured: Measured, found: Sequence[Improvement]) -
     )
 
 
-def reproduction(run: Checkpoint) -> str:
+def reproduction(run: Checkpoint, measured: Measured) -> str:
     """The training's command, the data's fingerprint and the versions."""
     versions = ", ".join(f"{name} {version}" for name, version in run.provenance["versions"].items())
     return section(
         "How to reproduce",
-        f"```\n{command(run.config, tuple(run.modalities))} --out RUN\npython -m export RUN --to BUNDLE\n```",
+        f"```\n{command(run.config, tuple(run.modalities))} --out RUN\n"
+        f"python -m export RUN --to BUNDLE{'' if measured.quantized is None else ' --quantize int8'}\n```",
         f"The seed is {run.config.seed}; the data's fingerprint (SHA-256) is {run.provenance['data']['fingerprint']}. "
         f"Versions: {versions}. All of the configuration is in `provenance` in manifest.json.",
     )

@@ -1,0 +1,105 @@
+"""A graph to one that computes its towers in eight bits, for a CPU: `--quantize int8`."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+
+from bundle.runtime import onnxruntime
+from export.errors import ExportError, first_line
+from export.feeds import Feed
+from export.rows import drop_unused, quantize_rows
+from export.to_onnx import strip
+from export.towers import Tower, Way, find_tower, name_nodes
+
+STATIC = ("Conv", "Relu", "Clip", "MaxPool", "Add", "Gemm", "MatMul")
+"""Operators that a tower of convolutions computes in integers; whatever lies between two of them stays there."""
+PREPARED = ("onnx.quant.pre_process", "onnxruntime.quant")
+"""What ONNX Runtime would otherwise advise on every call: constants are folded already."""
+
+
+def quantize(model: onnx.ModelProto, modalities: Sequence[str], feeds: Sequence[Feed]) -> dict[str, Way]:
+    """Quantise every tower, in the way that suits it, and nothing else; returns the ways by modality.
+
+    `static`: bytes between the layers of convolutions (QDQ; unsigned activations, signed weights, a scale for each
+    channel), with ranges as the feeds show them. `dynamic`: see `export.rows`. Distances from the training data, what
+    stands for absent modalities and the heads stay in 32 bits.
+
+    Args:
+        model: changed in place.
+        modalities: names of the inputs.
+        feeds: batches of training samples.
+
+    Raises:
+        ExportError: no tower has weights to quantise, or ONNX Runtime cannot quantise the graph.
+    """
+    del model.graph.value_info[:]  # sizes that were noted for batches of one shape
+    name_nodes(model)
+    towers = [find_tower(model, name) for name in modalities]
+    ways: dict[str, Way] = {tower.modality: tower.way for tower in towers if tower.way is not None}
+    if not ways:
+        raise ExportError(f"no tower of {', '.join(modalities)} has convolutions or matrix products to quantise")
+    convolutional = [tower for tower in towers if tower.way == "static"]
+    if convolutional:
+        _quantize_static(model, convolutional, feeds)
+    for tower in towers:
+        if tower.way == "dynamic":
+            quantize_rows(model, tower)
+    drop_unused(model)
+    strip(model)
+    del model.graph.value_info[:], model.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    return ways
+
+
+def _quantize_static(model: onnx.ModelProto, towers: Sequence[Tower], feeds: Sequence[Feed]) -> None:
+    quantization = import_module(f"{onnxruntime.__name__}.quantization")
+    model.metadata_props.add(key=PREPARED[0], value=PREPARED[1])
+    with TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "quantized.onnx"
+        try:
+            quantization.quantize_static(
+                model,
+                path,
+                _Feeds(feeds),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=list(STATIC),
+                per_channel=True,
+                reduce_range=True,  # as `export.rows` says of its weights
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                nodes_to_quantize=[name for tower in towers for name in tower.nodes],
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+            )
+            model.CopyFrom(onnx.load(path))
+        except Exception as error:  # ONNX Runtime raises many types
+            raise ExportError(f"the graph cannot be quantised: {first_line(error)}") from error
+
+
+class _Feeds:
+    """Batches as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, feeds: Sequence[Feed]) -> None:
+        self._left = iter(feeds)
+
+    def __iter__(self) -> Iterator[Feed]:
+        return self._left
+
+    def get_next(self) -> Feed | None:
+        return next(self._left, None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What ONNX Runtime's calibration says of itself is not for people."""
+    before: Any = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
