@@ -309,7 +309,7 @@ def test_a_signal_stops_the_trainings_and_says_how_to_go_on(
             os.kill(os.getpid(), number)
             time.sleep(0.4)
 
-    thread = threading.Thread(target=interrupt)
+    thread, handler = threading.Thread(target=interrupt), signal.getsignal(signal.SIGTERM)
     thread.start()
     began = time.monotonic()
     assert compare("--jobs", "2") == 128 + number
@@ -319,7 +319,7 @@ def test_a_signal_stops_the_trainings_and_says_how_to_go_on(
     assert "the same command goes on:\n  python -m training.compare" in captured.err
     assert "infobridge seed 0: stopped" in captured.out and "# Comparison" not in captured.out
     assert not (tmp_path / "out" / "infobridge" / "0" / "run.json").exists()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "handlers are put back"
+    assert signal.getsignal(signal.SIGTERM) == handler, "handlers are put back"
     does(made)
     assert compare() == 0
     resumed = [note["cell"] for note in notes(made) if note.get("resume")]

@@ -72,7 +72,7 @@ def run(fit: Fit, rows: list[Row], tmp_path: Path) -> Path:
 
 def test_curves_begin_at_the_samples_as_they_are_and_end_at_the_worst(run: Path) -> None:
     kept, scores = read(run), scoring.load(run / SCORES)["test"]
-    prepared, standard = restore(kept), Standard(2.0, {"text": float(np.median(scores.shifts["text"]))})
+    prepared, standard = restore(kept), Standard(2.0, {"text": max(0.1, float(np.median(scores.shifts["text"])))})
     corrupted = Corrupted(kept.model(), prepared, scores.samples, standard, seed=3, batch=4)
     curves: list[Curve] = list(corrupted)
     assert len(curves) == len(corrupted) == sum(len(CORRUPTIONS[name]) + 1 for name in NAMES)
