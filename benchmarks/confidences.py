@@ -14,7 +14,7 @@ validation, everything else is measured on test; figures are means over the seed
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -71,13 +71,8 @@ def _read(name: str, variant: str, folders: list[Path]) -> Seeds:
     modalities = tuple(content["modalities"])
     scores = [scoring.load(folder / SCORES) for folder in folders]
     assert len({read_json(folder / DATA)["fingerprint"] for folder in folders}) == 1, "all seeds have the same data"
-    ordered = [{split: _ordered(one, modalities) for split, one in each.items()} for each in scores]
-    ordered = [_answered(each, modalities) for each in ordered]
-    return Seeds(name, variant, modalities, tuple(content["labels"]), ordered)
-
-
-def _ordered(scores: Scores, modalities: tuple[str, ...]) -> Scores:
-    return replace(scores, shares={name: scores.shares[name] for name in modalities})
+    answered = [_answered(each, modalities) for each in scores]
+    return Seeds(name, variant, modalities, tuple(content["labels"]), answered)
 
 
 def _answered(scores: dict[str, Scores], modalities: tuple[str, ...]) -> dict[str, Scores]:

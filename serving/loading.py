@@ -12,6 +12,7 @@ from bundle.errors import BundleError, ManifestError
 from bundle.manifest import Manifest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
+from serving import providers
 from serving.logs import NAME
 from serving.measuring import batch_size, sample_seconds
 from serving.settings import PREFIX, Settings
@@ -82,10 +83,7 @@ def load(settings: Settings) -> list[Loaded]:
 
 def _load_one(folder: Path, settings: Settings) -> Loaded:
     try:
-        predictor = Predictor(folder, settings.providers, settings.inference_threads)
-        if predictor.provider not in settings.providers:
-            wanted = ", ".join(settings.providers)
-            raise ManifestError(f"asked for {wanted}, but ONNX Runtime runs it on {predictor.provider}")
+        predictor = providers.load(folder, settings.providers, settings.inference_threads)
         count = selfcheck(predictor)
         batch = batch_size(predictor, settings.max_batch)
         seconds = sample_seconds(predictor)

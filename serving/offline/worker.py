@@ -4,12 +4,11 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bundle.errors import ManifestError
-from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from bundle.tables.answers import ERROR
 from bundle.tables.table import is_parquet
 from bundle.tables.writing import csv_rows, parquet_rows
+from serving import providers
 from serving.memory import return_large_blocks
 from serving.offline.answering import Answering
 from serving.offline.plan import Plan
@@ -53,10 +52,7 @@ class Worker:
     def __init__(self, plan: Plan, means: Means) -> None:
         return_large_blocks()
         self._plan, self._threads = plan, means.threads
-        self.predictor = Predictor(plan.bundle, means.providers, means.inference_threads)
-        if self.predictor.provider not in means.providers:
-            wanted = ", ".join(means.providers)
-            raise ManifestError(f"asked for {wanted}, but ONNX Runtime runs it on {self.predictor.provider}")
+        self.predictor = providers.load(plan.bundle, means.providers, means.inference_threads)
         selfcheck(self.predictor)
 
     def parts(self, numbers: Iterable[int], batch: int) -> Iterator[Part]:

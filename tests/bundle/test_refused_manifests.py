@@ -1,6 +1,5 @@
 """Everything in a manifest that is refused, one change at a time, each in one line."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from bundle.errors import ManifestError
-from bundle.manifest import FILE, GOLDEN, GRAPH
-from bundle.predictor import Predictor
+from bundle.manifest import GOLDEN, GRAPH
+from tests.bundle.test_manifest import refusal, rewrite
 from tests.bundles import build_bundle
 
 Change = Callable[[dict[str, Any]], object]
@@ -24,21 +22,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "bundle"))
-
-
-def rewrite(folder: Path, change: Change) -> None:
-    content = json.loads((folder / FILE).read_text())
-    change(content)
-    (folder / FILE).write_text(json.dumps(content))
-
-
-def refusal(folder: Path) -> str:
-    """The message with which the bundle is refused: one line."""
-    with pytest.raises(ManifestError) as caught:
-        Predictor(folder)
-    message = str(caught.value)
-    assert "\n" not in message and len(message) < 600
-    return message
 
 
 def first_input(content: dict[str, Any]) -> dict[str, Any]:

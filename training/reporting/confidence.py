@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bundle.answer import softmax
 from training.evaluate import Scores
 
 FUSED = "fused"
@@ -51,7 +52,7 @@ def confidence(scores: Scores) -> Confidence:
     counts = np.bincount(scores.labels, minlength=classes)
     means = {}
     for name, logits in {**scores.shares, FUSED: scores.logits}.items():
-        true = _probabilities(logits)[np.arange(len(scores.labels)), scores.labels]
+        true = softmax(logits)[np.arange(len(scores.labels)), scores.labels]
         totals = np.bincount(scores.labels, weights=true, minlength=classes)
         means[name] = np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
     return Confidence(counts, means)
@@ -71,10 +72,3 @@ def mistakes(matrix: NDArray[np.int64], most: int) -> list[Mistake]:
     places = zip(*np.unravel_index(order, wrong.shape), strict=True)
     found = [Mistake(int(t), int(p), int(wrong[t, p]), int(matrix[t].sum())) for t, p in places]
     return [mistake for mistake in found if mistake.samples]
-
-
-def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    found: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return found
