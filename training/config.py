@@ -34,6 +34,9 @@ class VideoOptions:
 
     frames: int = 4
     """Frames taken, evenly."""
+    pool: int = 1
+    """How many times as many frames training draws from, anew each epoch; an odd number, so that those of evaluation
+    and serving are among them. 1 always takes theirs."""
     size: int = 112
     """Height and width in pixels."""
     fit: Literal["crop", "pad", "squash"] = "crop"
@@ -43,6 +46,11 @@ class VideoOptions:
     encoder: str = "convolutional"
     """Which encoder; --video.encoder.* are its own options."""
     encoder_options: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values at construction."""
+        if self.pool < 1 or self.pool % 2 == 0:
+            raise ConfigError(f"video.pool must be an odd number from 1, not {self.pool}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, fitting, scoring
+from training.columns import Chosen
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -18,7 +19,7 @@ from training.imbalance import class_weights
 from training.judging import judge
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
-from training.preparation import Prepared, decode_all, digest_of
+from training.preparation import Prepared, digest_of
 from training.progress import begin, console
 
 
@@ -37,13 +38,11 @@ def prepare(config: Config) -> Prepared:
     modalities = fitting.fit(config, pairs)
     build_parts(config, modalities, len(pairs.labels), class_weights(config.class_weights, pairs))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
-    arrays = decode_all(pairs, modalities, cache)
+    prepared = Prepared.of(config, pairs, modalities, cache)
     training = pairs.indices("train")
-    for name in modalities:
-        modalities[name] = fitting.finish(
-            modalities[name], [arrays[name][index] for index in training[: fitting.MEASURED]]
-        )
-    return Prepared(pairs, modalities, arrays)
+    for name, arrays in prepared.arrays.items():
+        modalities[name] = fitting.finish(modalities[name], Chosen(arrays, training[: fitting.MEASURED]))
+    return replace(prepared, modalities=modalities)
 
 
 def fit(config: Config, resume: bool = False) -> Result:

@@ -1,13 +1,15 @@
 """Batches from decoded samples: augmented for training, plain for evaluation, reproducible in both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bundle.modalities import MODALITIES, Array
+from training import frames
 from training.absence import STREAM, left_in
 from training.augment import augment
 from training.batch import Batch
@@ -23,7 +25,10 @@ class Samples(Dataset[dict[str, Array]]):
 
     The change depends on seed, epoch, sample and modality alone, not on batch order, the number of workers or the other
     modalities; and, of a sample that an epoch has again (see `Order`), on how often it had it before. Which modalities
-    are left out (`dropout`) depends on the same.
+    are left out (`dropout`), and which of a clip's frames are taken, depends on the same.
+
+    A sample is asked for by the epoch and its number in it: workers live on from epoch to epoch, and hear of a new one
+    by that alone.
     """
 
     def __init__(
@@ -32,28 +37,31 @@ class Samples(Dataset[dict[str, Array]]):
         self.dropout = 0.0
         self.prepared = prepared
         self.indices = indices
-        self.augmentation = augmentation
+        self.augmentation = augmentation if augmentation is not None and augmentation.enabled else None
         self.seed = seed
-        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, number: int) -> dict[str, Array]:
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Array]:
+        epoch, number = key
         before, position = divmod(number, len(self.indices))
         index = int(self.indices[position])
-        again = (before,) if before else ()
         pairs = self.prepared.pairs
+
+        def generator(stream: int) -> np.random.Generator:
+            return np.random.default_rng((self.seed, epoch, index, stream, *((before,) if before else ())))
+
         present = np.ones(len(self.prepared.modalities), np.bool_)
         if self.dropout:
-            generator = np.random.default_rng((self.seed, self.epoch, index, STREAM, *again))
-            present = left_in(len(present), self.dropout, generator)
+            present = left_in(len(present), self.dropout, generator(STREAM))
         sample: dict[str, Array] = {"": np.array([pairs.targets[index], index, pairs.groups[index], *present])}
         for name, modality in self.prepared.modalities.items():
-            array = np.asarray(self.prepared.arrays[name][index])
+            array = self.prepared.arrays[name][index]
             if self.augmentation is not None:
-                generator = np.random.default_rng((self.seed, self.epoch, index, STREAMS[name], *again))
-                array = augment(name, array, self.augmentation, generator)
+                if name in self.prepared.pools:
+                    array = frames.draw(self.prepared.pools[name][index], len(array), generator(frames.STREAM))
+                array = augment(name, array, self.augmentation, generator(STREAMS[name]))
             sample[name] = modality.normalise(array)
         return sample
 
@@ -69,7 +77,28 @@ class Samples(Dataset[dict[str, Array]]):
         return Batch(inputs, labels, numbers, groups, torch.stack(present, dim=1).bool() if self.dropout else None)
 
 
-def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], Callable[[int], None]]:
+class Numbered(Sampler[tuple[int, int]]):
+    """Epoch and number of each sample of an order; without one, of epoch 0 the first to the last."""
+
+    def __init__(self, order: Order | range) -> None:
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.order.epoch if isinstance(self.order, Order) else 0
+        return ((epoch, number) for number in self.order)
+
+
+class SetEpoch(Protocol):
+    """Says which epoch the next pass over a loader is, and how many of its samples are left out at the beginning."""
+
+    def __call__(self, epoch: int, start: int = 0) -> None:
+        """Epochs count from 0; `start` is a multiple of the batch size."""
+
+
+def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], SetEpoch]:
     """Augmented batches of the training split in the order that the configuration asks for, and a function to call with
     the number of each epoch.
 
@@ -80,21 +109,32 @@ def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict
     samples.dropout = config.modality_dropout
     order = Order(prepared.pairs.targets[indices], config.seed, config.sampling == "balanced")
 
-    def set_epoch(epoch: int) -> None:
-        samples.epoch = order.epoch = epoch
+    def set_epoch(epoch: int, start: int = 0) -> None:
+        order.epoch, order.start = epoch, start
 
-    loader = DataLoader(
+    single = len(indices) % config.batch_size == 1 and len(indices) > 1
+    return _loader(config, samples, Numbered(order), drop_last=single), set_epoch
+
+
+def evaluation_loader(
+    config: Config, prepared: Prepared, split: str, lasting: bool = False
+) -> DataLoader[dict[str, Array]]:
+    """Plain batches of a split, in order; with `lasting` its workers live on for the next pass."""
+    samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
+    return _loader(config, samples, Numbered(range(len(samples))), lasting=lasting)
+
+
+def _loader(
+    config: Config, samples: Samples, sampler: Numbered, drop_last: bool = False, lasting: bool = True
+) -> DataLoader[dict[str, Array]]:
+    return DataLoader(
         samples,
         config.batch_size,
-        sampler=order,
+        sampler=sampler,
         collate_fn=samples.collate,
         num_workers=config.workers,
-        drop_last=len(indices) % config.batch_size == 1 and len(indices) > 1,
+        drop_last=drop_last,
+        pin_memory=config.device != "cpu" and torch.accelerator.is_available(),
+        persistent_workers=lasting and config.workers > 0,
+        generator=torch.Generator(),  # else each pass takes a number from the one that training draws from
     )
-    return loader, set_epoch
-
-
-def evaluation_loader(config: Config, prepared: Prepared, split: str) -> DataLoader[dict[str, Array]]:
-    """Plain batches of a split, in order."""
-    samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
-    return DataLoader(samples, config.batch_size, collate_fn=samples.collate, num_workers=config.workers)

@@ -80,7 +80,7 @@ class Loop:
         self.optimizer = self._build_optimizer()
         loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
-        self.validation = evaluation_loader(config, prepared, "val")
+        self.validation = evaluation_loader(config, prepared, "val", lasting=True)
         self.test = evaluation_loader(config, prepared, "test")
         self.wrapped: nn.Module
         self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
