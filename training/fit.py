@@ -11,7 +11,7 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, fitting, scoring
-from training.columns import Chosen
+from training.columns import Chosen, release
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -33,6 +33,7 @@ def prepare(config: Config) -> Prepared:
     """
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
+    release()
     breakdown.check(pairs, config.by)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
