@@ -1,7 +1,7 @@
 """Training on an accelerator at the paper's encoder shapes, on real data, beside what the card itself can do.
 
     python -m benchmarks.gpu_training measure                    # with the real data in ../shared/data
-    python -m benchmarks.gpu_training measure --pairings image-text --variants bf16 bf16+layers --parts steps profile
+    python -m benchmarks.gpu_training measure --pairings image-text --variants bf16 bf16+compile --parts steps profile
     python -m benchmarks.gpu_training pack FOLDER                # a small part of the data, for a machine without it
     python -m benchmarks.gpu_training measure --data FOLDER --json found.json
 
@@ -9,13 +9,13 @@ Batches of 128 and the recipes of §4.1: ResNet-18 on 3 frames of 224 x 224 and 
 224 and BERT-base; ResNet-50 on tiles of 224 and the network of 80 -> 64 -> 48 -> 32 -> 32. First weights are random.
 Model, method, optimiser, loader and loop are those of `python -m training.fit`.
 
-steps    steps of joint training and of InfoBridge on batches that lie on the card already, in turns: samples per second,
-         the model's operations per second as a share of the card's bf16 peak, and the median over the rounds of the ratio
-         of a step of InfoBridge to one of joint training (goal 1.05).
-fed      InfoBridge fed by the loader's worker processes, which augment: samples per second, and the share of the time in
-         which the loop waits for the next batch. Every sample is decoded before, as from the second epoch on.
+steps    steps of joint training and of InfoBridge on batches that lie on the card already, in turns: samples per
+         second, the model's operations per second as a share of the card's bf16 peak, and the median over the rounds of
+         the ratio of a step of InfoBridge to one of joint training (goal 1.05).
+fed      InfoBridge fed by the loader's worker processes, which augment: samples per second, and the share of the time
+         in which the loop waits for the next batch. Every sample is decoded before, as from the second epoch on.
 profile  which kernels a step of InfoBridge spends its time in, how long the card has nothing to do, and which lines of
-         code make the host wait for it. Needs CUDA.
+         code make the host wait for it, the loader's batches included. Needs CUDA.
 
 The first two steps of every turn are not timed, nor is what is compiled; every turn begins and ends synchronised.
 """
@@ -119,8 +119,9 @@ def measure(pairing: str, variant: Variant, data: tuple[Any, Prepared], options:
     own = loops(config, samples, variant, config.out)
     batches = resident(own["infobridge"], options.batches)
     counted = operations(own["joint"], batches)
-    for loop in own.values():
-        compile_parts(loop, variant.compiled)
+    if variant.compiled:
+        for loop in own.values():
+            compile_parts(loop)
     found = Found(pairing, str(variant), config.batch_size, counted, *measure_steps(own, batches, options))
     each = statistics.median(found.infobridge)
     if "fed" in options.parts:
@@ -130,7 +131,7 @@ def measure(pairing: str, variant: Variant, data: tuple[Any, Prepared], options:
         print(f"\nprofile of {pairing}, {variant}")
         keep = options.traces / f"{pairing}-{variant}.json" if options.traces is not None else None
         print("\n".join(profile(own["infobridge"], cycle(batches), 4, keep).lines(options.top, 1e3 * each)))
-        places = waits(own["infobridge"], cycle(batches))
+        places = waits(own["infobridge"], own["infobridge"].loader)
         print("  lines that make the host wait: " + (", ".join(f"{p} x{n}" for p, n in places.items()) or "none"))
     if torch.cuda.is_available():
         found.memory = torch.cuda.max_memory_allocated()
@@ -193,8 +194,8 @@ def arguments() -> argparse.ArgumentParser:
         command.add_argument("--data", type=Path, default=default, help="folder of the real sets")
     add = measuring.add_argument
     add("--pairings", nargs="+", choices=list(PAIRINGS), default=list(PAIRINGS))
-    variants = [Variant("fp32"), Variant("bf16"), Variant("bf16", "layers")]
-    add("--variants", nargs="+", type=Variant.named, default=variants, help="fp32 tf32 bf16 fp16 [+layers|+encoders]")
+    variants = [Variant("fp32"), Variant("bf16"), Variant("bf16", compiled=True)]
+    add("--variants", nargs="+", type=Variant.named, default=variants, help="fp32 tf32 bf16 fp16, +compile")
     add("--parts", nargs="+", choices=PARTS, default=["steps", "fed"], help="steps are always measured")
     add("--json", type=Path, help="file for every round's figures")
     add("--traces", type=Path, help="folder for the profiler's traces")

@@ -51,9 +51,11 @@ def operations(loop: Loop, batches: list[Batch]) -> float:
 
     Products, convolutions and attention are counted; they are nearly all. What the method adds is not the model's.
     """
-    loop.wrapped.train()
+    loop.model.train()
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
-            loop.wrapped(batch.inputs, batch.present).logits.sum().backward()
+            with loop.accelerator.autocast():
+                found = loop.model.fuse(loop.model.encode(batch.inputs))
+            found.logits.sum().backward()
             loop.optimizer.zero_grad()
     return counter.get_total_flops() / len(batches)
