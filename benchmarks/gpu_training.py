@@ -46,8 +46,10 @@ from training.preparation import Prepared
 from training.progress import begin
 
 PARTS = ("steps", "fed", "profile")
-HEADINGS = ("pairing", "variant", "joint ms", "InfoBridge ms", "ratio", "samples/s", "TFLOP/s", "of measured peak")
-HEADINGS += ("of datasheet", "fed samples/s", "of measured peak", "waiting")
+HEADINGS = (
+    *("pairing", "variant", "joint ms", "InfoBridge ms", "ratio", "samples/s", "TFLOP/s", "of measured peak"),
+    *("of datasheet", "fed samples/s", "of measured peak", "waiting"),
+)
 
 
 @dataclass
@@ -94,8 +96,10 @@ def measure_steps(
     own: dict[str, Loop], batches: list[Batch], options: argparse.Namespace
 ) -> tuple[list[float], list[float]]:
     """Seconds of a step of each loop in each round, the loops in turns."""
-    tasks = {name: take(loop, Feed(cycle(batches), Turn(2 * len(batches)))).each for name, loop in own.items()}
-    count = options.steps or steps_for(options.seconds, max(tasks.values()), 200)
+    for loop in own.values():  # every batch is seen once, so that nothing is left to be compiled
+        take(loop, Feed(cycle(batches), Turn(len(batches))))
+    each = max(take(loop, Feed(cycle(batches), Turn(3))).each for loop in own.values())
+    count = options.steps or steps_for(options.seconds, each, 200)
     times: dict[str, list[float]] = {name: [] for name in own}
     for number in range(options.rounds):
         for name in list(own) if number % 2 == 0 else list(reversed(own)):
@@ -199,7 +203,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--parts", nargs="+", choices=PARTS, default=["steps", "fed"], help="steps are always measured")
     add("--json", type=Path, help="file for every round's figures")
     add("--traces", type=Path, help="folder for the profiler's traces")
-    add("--seconds", type=float, default=0.4, help="of a turn")
+    add("--seconds", type=float, default=0.3, help="of a turn")
     add("--fed-seconds", type=float, default=4.0)
     add("--steps", type=int, help="of a turn, in place of seconds")
     add("--rounds", type=int, default=5)

@@ -89,9 +89,7 @@ def pack(source: Path, target: Path, samples: int, seed: int = 0) -> dict[str, i
     for pairing in PAIRINGS.values():
         table = pd.read_csv(source / pairing.folder / "table.csv", dtype=str, keep_default_na=False)
         wanted = {"train": samples, "val": samples // 8, "test": samples // 8}
-        parts = [
-            rows.sample(min(wanted[str(split)], len(rows)), random_state=seed) for split, rows in table.groupby("split")
-        ]
+        parts = [_chosen(rows, wanted[str(split)], seed) for split, rows in table.groupby("split")]
         chosen = pd.concat(parts).sort_index()
         folder = target / pairing.folder
         for path in chosen[list(pairing.files)].to_numpy().ravel():
@@ -100,6 +98,13 @@ def pack(source: Path, target: Path, samples: int, seed: int = 0) -> dict[str, i
         chosen.to_csv(folder / "table.csv", index=False)
         sizes[pairing.folder] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return sizes
+
+
+def _chosen(rows: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Rows at random, but two of each class before any others: a class with one cannot be trained on."""
+    shuffled = rows.sample(frac=1.0, random_state=seed)
+    later = shuffled.groupby("label").cumcount() >= 2
+    return pd.concat([shuffled[~later], shuffled[later]]).head(count)
 
 
 def configured(pairing: Pairing, data: Path, out: Path, small: bool) -> Config:

@@ -56,6 +56,6 @@ def operations(loop: Loop, batches: list[Batch]) -> float:
         for batch in batches:
             with loop.accelerator.autocast():
                 found = loop.model.fuse(loop.model.encode(batch.inputs))
-            found.logits.sum().backward()
+            torch.autograd.backward(found.logits.sum())
             loop.optimizer.zero_grad()
-    return counter.get_total_flops() / len(batches)
+    return float(counter.get_total_flops()) / len(batches)
