@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -126,7 +127,7 @@ def test_a_profile_has_the_union_of_the_kernels_and_what_is_left_idle() -> None:
     def event(category: str, name: str, start: float, length: float) -> dict[str, object]:
         return {"ph": "X", "cat": category, "name": name, "ts": start, "dur": length}
 
-    events = [
+    events: list[dict[str, Any]] = [
         event("kernel", "gemm", 0, 4000),
         event("kernel", "elementwise_kernel", 3000, 2000),  # beside the first for a while
         event("gpu_memcpy", "Memcpy HtoD", 9000, 1000),
