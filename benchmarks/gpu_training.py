@@ -28,10 +28,10 @@ import statistics
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -41,6 +41,7 @@ from benchmarks.gpu_training_profile import profile, waits
 from benchmarks.gpu_training_steps import Feed, Turn, Variant, compile_parts, loops, resident, take
 from benchmarks.timing import median_ratio
 from training.batch import Batch
+from training.config import Config
 from training.loop import Loop
 from training.preparation import Prepared
 from training.progress import begin
@@ -114,10 +115,9 @@ def measure_fed(loop: Loop, each: float, options: argparse.Namespace) -> Turn:
     return take(loop, Feed(loop.loader, Turn(min(count, len(loop.loader) - lead)), lead))
 
 
-def measure(pairing: str, variant: Variant, data: tuple[Any, Prepared], options: argparse.Namespace) -> Found:
-    """All parts that were asked for."""
-    config, samples = data
-    began = time.perf_counter()
+def measure(name: tuple[str, Variant], data: tuple[Config, Prepared], options: argparse.Namespace) -> Iterator[Found]:
+    """All parts that were asked for; what was found is given after each, so that a part that fails takes no other."""
+    (pairing, variant), (config, samples) = name, data
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     own = loops(config, samples, variant, config.out)
@@ -128,20 +128,20 @@ def measure(pairing: str, variant: Variant, data: tuple[Any, Prepared], options:
             compile_parts(loop)
     found = Found(pairing, str(variant), config.batch_size, counted, *measure_steps(own, batches, options))
     each = statistics.median(found.infobridge)
-    if "fed" in options.parts:
-        turn = measure_fed(own["infobridge"], each, options)
-        found.fed, found.waiting = turn.each, turn.waiting / turn.seconds
+    if torch.cuda.is_available():
+        found.memory = torch.cuda.max_memory_allocated()
+    yield found
     if "profile" in options.parts and torch.cuda.is_available():
         print(f"\nprofile of {pairing}, {variant}")
         keep = options.traces / f"{pairing}-{variant}.json" if options.traces is not None else None
         print("\n".join(profile(own["infobridge"], cycle(batches), 4, keep).lines(options.top, 1e3 * each)))
         places = waits(own["infobridge"], own["infobridge"].loader)
         print("  lines that make the host wait: " + (", ".join(f"{p} x{n}" for p, n in places.items()) or "none"))
-    if torch.cuda.is_available():
-        found.memory = torch.cuda.max_memory_allocated()
-    spent = time.perf_counter() - began
-    print(f"{pairing} {variant}: {1e3 * each:.2f} ms, ratio {found.ratio:.3f}, after {spent:.0f} s", flush=True)
-    return found
+        yield found
+    if "fed" in options.parts:
+        turn = measure_fed(own["infobridge"], each, options)
+        found.fed, found.waiting = turn.each, turn.waiting / turn.seconds
+        yield found
 
 
 def measure_all(options: argparse.Namespace) -> int:
@@ -155,22 +155,26 @@ def measure_all(options: argparse.Namespace) -> int:
     told = "unknown" if sheet is None else f"{sheet / 1e12:.0f}"
     print(f"{name}, torch {torch.__version__}: bf16 peak measured {peak / 1e12:.1f} TFLOP/s, datasheet {told}")
     print(f"{os.cpu_count()} processors, {options.workers} workers, batch {options.batch}", flush=True)
-    found, failed = [], []
+    found: list[Found] = []
+    failed: list[str] = []
     for pairing in options.pairings:
         with tempfile.TemporaryDirectory() as folder:
             config = configured(PAIRINGS[pairing], options.data, Path(folder), options.small)
             config = replace(config, batch_size=options.batch, workers=options.workers, seed=options.seed)
             data = config, prepared(config, options.epoch * options.batch)
             for variant in options.variants:
+                began = time.perf_counter()
                 try:
-                    found.append(measure(pairing, variant, data, options))
+                    for one in measure((pairing, variant), data, options):
+                        found = [*(other for other in found if other is not one), one]
+                        _write(options.json, name, peak, found)
                 except Exception:  # the others are still worth their time on the card
                     failed.append(f"{pairing} {variant}")
                     traceback.print_exc()
+                print(f"{pairing} {variant}: {time.perf_counter() - began:.0f} s", flush=True)
                 gc.collect()
                 torch._dynamo.reset()
                 torch.cuda.empty_cache()
-                _write(options.json, name, peak, found)
     print("\n| " + " | ".join(HEADINGS) + " |\n" + "|---" * len(HEADINGS) + "|")
     print("\n".join(one.row(peak, sheet) for one in found))
     if failed:
