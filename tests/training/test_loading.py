@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bundle.modalities import Array
 from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
@@ -142,7 +143,7 @@ def batches(config: Config, prepared: Prepared, epochs: int, start: int = 0) -> 
     found: list[Batch] = []
     for epoch in range(epochs):
         set_epoch(epoch, start)
-        found += [*loader, *validation]  # type: ignore[list-item]
+        found += [*loader, *validation]
     return found
 
 
@@ -173,8 +174,13 @@ def test_an_epoch_can_begin_at_a_later_batch_without_the_first_being_made(
     workers: int, config: Config, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = batches(config, prepared, 1)
-    made: list[int] = []
-    monkeypatch.setattr("training.loading.augment", lambda name, array, *_: made.append(1) or augment(name, array, *_))
+    made: list[str] = []
+
+    def count(name: str, array: Array, options: AugmentOptions, generator: np.random.Generator) -> Array:
+        made.append(name)
+        return augment(name, array, options, generator)
+
+    monkeypatch.setattr("training.loading.augment", count)
     rest = batches(replace(config, workers=workers), prepared, 1, start=16)
     assert identical(whole[2:], rest)
     assert len(made) == (0 if workers else 2 * len(prepared.modalities)), "two samples are left of 18"
