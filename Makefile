@@ -32,9 +32,10 @@ types: $(SETUP)
 imports: $(SETUP)
 	$(RUN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-# As many workers as cores; tests/sharing.py says which tests stay together.
+# As many workers as cores; tests/sharing.py says which tests stay together. Then those that need the machine to themselves.
 tests: $(SETUP)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow and not alone" -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "alone and not slow" tests/serving
 
 # A Triton server, for the tests that are skipped without one; where it cannot be had, it says why.
 triton: $(SETUP)
