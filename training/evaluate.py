@@ -97,9 +97,19 @@ def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) 
     return Encoded(torch.cat(labels), torch.cat(samples), joined)
 
 
-@torch.no_grad()
 def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
     """Run the model in evaluation mode over a split, over all processes."""
+    return _run(model, loader, accelerator, keep=False)[0]
+
+
+def collect_encoded(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> tuple[Scores, Encoded]:
+    """As `collect`, and the features that the scores came from: the split is encoded only once."""
+    return _run(model, loader, accelerator, keep=True)
+
+
+@torch.no_grad()
+def _run(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator, keep: bool) -> tuple[Scores, Encoded]:
+    """The scores, and the features too if they are to be kept."""
     model.eval()
     gathered: list[tuple[torch.Tensor, ...]] = []
     names = list(model.encoders)
@@ -107,13 +117,16 @@ def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator
         moved = batch.to(accelerator.device)
         everything = torch.ones(len(moved.labels), len(names), dtype=torch.bool, device=accelerator.device)
         found = model.examine(moved.inputs, everything)
-        values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values())
+        features = [found.out.features[name] for name in names] if keep else []
+        values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values(), *features)
         parts = (moved.labels, moved.samples, moved.groups, *(value.float() for value in values))
         gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    columns = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
-    labels, samples, groups, logits, together, *more = columns
-    shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[: len(names)], more[len(names) :]))
-    return Scores(labels, samples, logits, shares, together, shifts, groups=groups)
+    joined = [torch.cat(column) for column in zip(*gathered, strict=True)]
+    labels, samples, groups, logits, together, *more = (column.numpy() for column in joined)
+    count = len(names)
+    shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[:count], more[count : 2 * count]))
+    encoded = Encoded(joined[0], joined[1], dict(zip(names, joined[-count:], strict=True)) if keep else {})
+    return Scores(labels, samples, logits, shares, together, shifts, groups=groups), encoded
 
 
 def evaluate(scores: Scores) -> Evaluation:

@@ -18,6 +18,7 @@ from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
 from training.judging import judge
 from training.loop import Loop, Result, build_parts
+from training.measures.micro_auc import micro_auc_of
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, digest_of
 from training.progress import begin, console
@@ -67,6 +68,10 @@ def fit(config: Config, resume: bool = False) -> Result:
     result = loop.run()
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
+    areas: dict[str, float] = {}
+    if catalog.load("datasets", config.dataset).MICRO_AUC:
+        for split, name in breakdown.SPLITS.items():
+            metrics[name]["micro_auc"] = areas[name] = micro_auc_of(result.scores[split])
     groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
     if groups:
         metrics["groups"] = breakdown.facts(groups)
@@ -77,6 +82,8 @@ def fit(config: Config, resume: bool = False) -> Result:
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")
+    if areas:
+        console.print("micro-AUC " + ", ".join(f"{name} {area:.3f}" for name, area in areas.items()))
     told = (line for found in groups for line in breakdown.lines(found))
     for line in (
         *told,
