@@ -1,9 +1,8 @@
 """The only epoch loop: every method, dataset and modality goes through it."""
 
 import math
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +10,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from bundle.checking import one_line
 from bundle.modalities import Modality
-from training import catalog, checkpoint, state
+from training import catalog, checkpoint
 from training.batch import Batch, Output
 from training.closing import Closing
 from training.config import Config
-from training.errors import CheckpointError, ConfigError, TrainingError
+from training.errors import ConfigError, TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
 from training.gradients import Pulls, pulls
@@ -27,16 +25,7 @@ from training.method import Method, Run, Setting
 from training.model import Classifier, build
 from training.preparation import Prepared
 from training.progress import console, display
-
-
-@dataclass
-class Progress:
-    """How far a training is; saved after every epoch."""
-
-    epoch: int = 0
-    """Epochs done."""
-    best_epoch: int = 0
-    best_score: float = -math.inf
+from training.saving import Progress, Saving
 
 
 @dataclass(frozen=True)
@@ -85,6 +74,7 @@ class Loop:
         self.wrapped: nn.Module
         self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
         self.method.to(self.accelerator.device)
+        self.saving = Saving(folder, self.model, self.method, self.optimizer, self.accelerator)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
         self._pulls = Pulls()
@@ -167,23 +157,11 @@ class Loop:
         closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self._pulls)
         self.history.append(closing.entry())
         checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
-        self._save()
+        self.saving.save(self.progress, self.history)
         return closing.line(absent=dropout > 0)
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:
         return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)
-
-    def _save(self) -> None:
-        content = {
-            "progress": asdict(self.progress),
-            "history": self.history,
-            "model": self.model.state_dict(),
-            "method": self.method.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": checkpoint.random_state(),
-            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else None,
-        }
-        state.save(content, self.folder / checkpoint.STATE)
 
     def resume(self) -> None:
         """Go on exactly where the saved state ends; from the start if no epoch was finished.
@@ -191,25 +169,7 @@ class Loop:
         Raises:
             CheckpointError: the state is damaged, or of another training.
         """
-        if not (self.folder / checkpoint.STATE).with_suffix(".json").exists():
-            print("Resuming before the first epoch: none was finished", file=sys.stderr)
-            return
-        content = state.load(self.folder / checkpoint.STATE)
-        try:
-            self.model.load_state_dict(content["model"])
-            self.method.load_state_dict(content["method"])
-            self.optimizer.load_state_dict(content["optimizer"])
-            if content["scaler"] is not None and self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(content["scaler"])
-            self.progress = Progress(**content["progress"])
-            self.history = content["history"]
-            checkpoint.set_random_state(content["random"])
-        except torch.OutOfMemoryError:  # a RuntimeError, but nothing is wrong with the state
-            raise
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = one_line(error)[: checkpoint.LONGEST]
-            raise CheckpointError(f"the training state in {self.folder} is of another training: {reason}") from None
-        print(f"Resuming after epoch {self.progress.epoch}", file=sys.stderr)
+        self.progress, self.history = self.saving.resume()
 
 
 def build_parts(

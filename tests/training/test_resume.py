@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tests.training.conftest import Fit
 from tests.training.tables import QUICK, Row, changed, write_csv
-from training import checkpoint, loop, state
+from training import checkpoint, saving, state
 from training.checkpoint import read
 from training.fit import main
 
@@ -123,7 +123,7 @@ def test_a_training_killed_while_it_saves_goes_on_exactly(
         elif moment == "weights":
             patched.setattr(checkpoint, "save_weights", kill_on_call(1, checkpoint.save_weights, before=False))
         else:
-            patched.setattr(loop.Loop, "_save", kill_on_call(2, loop.Loop._save, before=True))
+            patched.setattr(saving.Saving, "save", kill_on_call(2, saving.Saving.save, before=True))
         fit(table, *options)
     assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert_same_runs(whole["bridge"], tmp_path / "run")
