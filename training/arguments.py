@@ -11,7 +11,7 @@ from training import catalog
 from training.command import PROGRAM, parse
 from training.config import Config
 
-LOCAL = ("out", "cache", "workers")
+LOCAL = ("out", "cache", "workers", "save_minutes", "tracker")
 """Options that change nothing of a run's outcome."""
 
 

@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -27,6 +26,8 @@ FORMAT = 2
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"
+STARTING = "starting.json"
+"""The configuration of a run whose data are being read; config.json takes its place."""
 REPORT, PAGE, FIGURES, MEASURED = "report", "report.html", "figures", "measured.json"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
@@ -90,7 +91,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
 REPORTS = tuple(f"{REPORT}/{name}" for name in (PAGE, MEASURED, f"{FIGURES}/*.png", "*.part"))
 OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
-"""Patterns of the files that a run writes, and of its report."""
+"""Patterns of the files that a run writes, and of its report; STARTING outlives a clearing."""
 
 
 def clear(folder: Path) -> None:
@@ -108,7 +109,7 @@ def foreign(folder: Path) -> list[str]:
     if (folder / CONFIG).exists():
         return []
     own = {path.relative_to(folder).parts[0] for pattern in OWN for path in folder.glob(pattern)}
-    return sorted(path.name for path in folder.iterdir() if path.name not in own and path.name != ".cache")
+    return sorted(path.name for path in folder.iterdir() if path.name not in (*own, STARTING, ".cache"))
 
 
 def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:
@@ -212,18 +213,3 @@ def read(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder / RUN}: {error} is missing or unknown") from None
     except (AttributeError, TypeError, ManifestError) as error:
         raise CheckpointError(f"{folder / RUN} cannot be read: {one_line(error)[:LONGEST]}") from None
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """States of torch's global random generators."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: Mapping[str, torch.Tensor]) -> None:
-    """Restore what `random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

@@ -181,6 +181,10 @@ class Config:
     """Of initial weights, batch order, augmentation and negatives, each from its own stream."""
     workers: int = 0
     """Processes that read and augment samples; 0 does it in the training process."""
+    save_minutes: float = 10.0
+    """Between savings within an epoch, for --resume; at its end there is one anyway. 0 saves after every step."""
+    tracker: tuple[Literal["tensorboard", "wandb", "mlflow", "none"], ...] = ("tensorboard",)
+    """What shows the course of the training, one or several; "tensorboard" is kept in the folder of the run."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision; "no" is float32."""
     device: Literal["auto", "cpu"] = "auto"
@@ -204,6 +208,8 @@ class Config:
             raise ConfigError(f"warmup must be less than epochs, {self.epochs}, not {self.warmup}")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if not self.save_minutes >= 0:
+            raise ConfigError(f"save_minutes must not be negative, it is {self.save_minutes}")
         if not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight_decay must not be negative, it is {self.weight_decay}")
         if not 0 <= self.modality_dropout < 1:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, decode_all, digest_of
 from training.progress import begin, console
+from training.saving import NOTHING_SAVED
 
 
 def prepare(config: Config) -> Prepared:
@@ -49,21 +51,32 @@ def prepare(config: Config) -> Prepared:
 def fit(config: Config, resume: bool = False) -> Result:
     """Train as `config` says, into the folder `config.out`; unless resumed, an earlier run in it is replaced.
 
+    A kill at any moment leaves what a resumption needs: until the data are read and an earlier run is removed, the
+    configuration stands in a file of its own, which then becomes config.json.
+
     Raises:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
-    prepared = prepare(config)
+    starting = config.out / checkpoint.STARTING
+    if not resume:
+        config.out.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_json(starting, asdict(config))
+    try:
+        prepared = prepare(config)
+        loop = Loop(config, prepared, config.out)
+    except (TrainingError, BundleError):
+        if not resume:
+            starting.unlink(missing_ok=True)  # nothing is begun, nothing to resume
+        raise
     facts = facts_of(prepared.pairs)
-    loop = Loop(config, prepared, config.out)
     if resume:
         _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
         loop.resume()
     else:
-        config.out.mkdir(parents=True, exist_ok=True)
         checkpoint.clear(config.out)
         checkpoint.write_json(config.out / checkpoint.DATA, facts)
         _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
-        checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
+        os.replace(starting, config.out / checkpoint.CONFIG)
     result = loop.run()
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
@@ -118,25 +131,31 @@ def _write_splits(pairs: Pairs, path: Path) -> None:
             writer.writerow((row, pairs.labels[target], split))
 
 
-def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
-    """Make `config.out` usable, or refuse; for a resumption, return the configuration stored there."""
-    config, resume, overwrite = command.config, command.resume, command.overwrite
+def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
+    """Make the command's folder usable, or refuse; returns what is to be done, for a resumption with stored options.
+
+    None where a finished run is to be resumed: there is nothing left to do. A run that had not read its data yet is
+    begun once more.
+    """
+    config, overwrite = command.config, command.overwrite
     out = config.out
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
-    if resume:
-        if not (out / checkpoint.CONFIG).exists():
+    if command.resume:
+        found = [name for name in (checkpoint.STARTING, checkpoint.CONFIG) if (out / name).exists()]
+        if not found:
             raise CheckpointError(f"{out} holds no run to resume; without --resume, one is started there")
-        if (out / checkpoint.RUN).exists():
-            raise CheckpointError(f"the run in {out} is finished, there is nothing to resume; choose another --out")
-        stored = replace(checkpoint.read_config(checkpoint.read_json(out / checkpoint.CONFIG)), out=out)
+        stored = replace(checkpoint.read_config(checkpoint.read_json(out / found[0])), out=out)
         changed = conflicts(arguments, config, stored)
         if changed:
             raise ConfigError(
                 f"--resume goes on with the options stored in {out}, which differ in {', '.join(changed)}; leave them "
                 "out, or train anew with --overwrite"
             )
-        config = stored
+        begun = found[0] == checkpoint.CONFIG
+        if begun and (out / checkpoint.RUN).exists():
+            return None
+        command = replace(command, config=stored, resume=begun)
     elif (out / checkpoint.CONFIG).exists() and not overwrite:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
     elif out.is_dir() and (foreign := checkpoint.foreign(out)):
@@ -147,7 +166,7 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
             pass
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}") from None
-    return config
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,9 +174,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin()
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        command = parse(given)
-        config = _take_folder(command, given)
+        asked = parse(given)
+        command = _take_folder(asked, given)
+        if command is None:
+            print(f"the run in {asked.config.out} is finished, there is nothing to resume", file=sys.stderr)
+            return 0
+        config = command.config
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
+        if asked.resume and not command.resume:
+            print(f"Resuming {NOTHING_SAVED}", file=sys.stderr)
         fit(config, command.resume)
     except (TrainingError, BundleError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -166,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; once an epoch is finished, --resume goes on after the last one", file=sys.stderr)
+        print("interrupted; --resume goes on from where it was saved last", file=sys.stderr)
         return 130
     return 0
 

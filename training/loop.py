@@ -1,13 +1,13 @@
 """The only epoch loop: every method, dataset and modality goes through it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, skip_first_batches
 from torch import nn
 
 from bundle.modalities import Modality
@@ -18,14 +18,16 @@ from training.config import Config
 from training.errors import ConfigError, TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
-from training.gradients import Pulls, pulls
+from training.gradients import pulls
 from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
 from training.model import Classifier, build
 from training.preparation import Prepared
 from training.progress import console, display
-from training.saving import Progress, Saving
+from training.randomness import seed
+from training.saving import Parts, Progress, Saving
+from training.schedule import learning_rate
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Loop:
             raise ConfigError("precision fp16 cannot be had on this machine: it needs an accelerator; bf16 does not")
         if self.accelerator.num_processes != 1:
             raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
-        torch.manual_seed(config.seed)
+        seed(config.seed)
         self.model, self.method = build_parts(
             config, prepared.modalities, len(prepared.pairs.labels), class_weights(config.class_weights, prepared.pairs)
         )
@@ -74,10 +76,10 @@ class Loop:
         self.wrapped: nn.Module
         self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
         self.method.to(self.accelerator.device)
-        self.saving = Saving(folder, self.model, self.method, self.optimizer, self.accelerator)
+        parts = Parts(self.model, self.method, self.optimizer, self.accelerator)
+        self.saving = Saving(folder, parts, config.save_minutes)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
-        self._pulls = Pulls()
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
@@ -96,7 +98,7 @@ class Loop:
         with display() as bars:
             steps = bars.add_task("Training", total=self.config.epochs * len(self.loader))
             while self.progress.epoch < self.config.epochs:
-                bars.update(steps, completed=self.progress.epoch * len(self.loader))
+                bars.update(steps, completed=self.progress.epoch * len(self.loader) + self.progress.step)
                 losses = self._epoch(lambda: bars.advance(steps))
                 console.print(f"epoch {self.progress.epoch + 1:>3}/{self.config.epochs}: {self._close_epoch(losses)}")
         if self.config.keep == "best":
@@ -111,32 +113,26 @@ class Loop:
         return Result(kept, evaluate(scores["val"]), evaluate(scores["test"]), scores)
 
     def _epoch(self, advance: Callable[[], None]) -> dict[str, float]:
-        """One pass over the training split; returns the mean of each loss term."""
-        self.set_epoch(self.progress.epoch)
-        rate = learning_rate(self.config, self.progress.epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.wrapped.train()
-        self.method.train()
-        self.method.epoch_start(
-            Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
-        )
-        sums: dict[str, torch.Tensor] = {}
-        batch: Batch
-        for batch in self.loader:
+        """What is left of a pass over the training split; returns the mean of each loss term over the whole pass."""
+        self._start_epoch()
+        for batch in self._batches():
             batch = batch.to(self.accelerator.device)
             output: Output = self.wrapped(batch.inputs, batch.present)
             terms = self.method(output, batch)
             self.optimizer.zero_grad()
-            if not sums:
-                self._pulls = pulls(terms, self.model)
+            if not self.progress.losses:
+                self.progress.pulls = pulls(terms, self.model)
             self.method.backward(terms, self.accelerator)
             self.method.gradients(self.model)
             self.optimizer.step()
+            sums = self.progress.losses
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+            self.progress.step += 1
+            if self.saving.due(self.progress.step):
+                self.saving.save(self.progress, self.history)
             advance()
-        means = {name: float(total) / len(self.loader) for name, total in sums.items()}
+        means = {name: float(total) / len(self.loader) for name, total in self.progress.losses.items()}
         if not all(math.isfinite(value) for value in means.values()):
             found = ", ".join(f"{name} {value}" for name, value in means.items())
             raise TrainingError(
@@ -145,16 +141,38 @@ class Loop:
             )
         return means
 
+    def _start_epoch(self) -> None:
+        """Set the learning rate; unless the epoch was under way when it was saved, the method prepares for it."""
+        self.set_epoch(self.progress.epoch)
+        rate = learning_rate(self.config, self.progress.epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.progress.step == 0:
+            self.wrapped.train()
+            self.method.train()
+            self.method.epoch_start(
+                Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
+            )
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of the epoch that are not done; those that are, are not read."""
+        done = self.progress.step
+        if done == len(self.loader):
+            return
+        for batch in skip_first_batches(self.loader, done) if done else self.loader:
+            self.saving.restore_random()
+            yield batch
+
     def _close_epoch(self, losses: dict[str, float]) -> str:
         """Validate, keep the best weights, save the state; returns a line for people."""
         found = evaluate(collect(self.model, self.validation, self.accelerator))
-        self.progress.epoch += 1
+        self.progress.epoch, self.progress.step, self.progress.losses = self.progress.epoch + 1, 0, {}
         dropout = self.config.modality_dropout
         score = found.expected(dropout) if dropout else self.method.score(found)
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
             checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
-        closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self._pulls)
+        closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self.progress.pulls)
         self.history.append(closing.entry())
         checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
         self.saving.save(self.progress, self.history)
@@ -164,7 +182,7 @@ class Loop:
         return encode(self.model, self.plain if split == "train" else self.validation, self.accelerator)
 
     def resume(self) -> None:
-        """Go on exactly where the saved state ends; from the start if no epoch was finished.
+        """Go on exactly where the saved state ends; from the start if nothing was saved.
 
         Raises:
             CheckpointError: the state is damaged, or of another training.
@@ -187,16 +205,3 @@ def build_parts(
     additive = catalog.load("fusion", config.fusion).ADDITIVE
     setting = Setting(widths, classes, config.seed, config.learning_rate, additive, weights)
     return model, catalog.load("methods", config.method)(setting, config.method_options)
-
-
-def learning_rate(config: Config, epoch: int) -> float:
-    """The learning rate of an epoch (counted from 0): a linear rise over `warmup`, then cosine to 0 or constant."""
-    if epoch < config.warmup:
-        return config.learning_rate * (epoch + 1) / config.warmup
-    if config.schedule == "constant":
-        return config.learning_rate
-    return (
-        0.5
-        * config.learning_rate
-        * (1.0 + math.cos(math.pi * (epoch - config.warmup) / (config.epochs - config.warmup)))
-    )

@@ -49,6 +49,7 @@ class MMPareto(Method):
                 raise ConfigError(f"method.gamma must be positive, it is {self.gamma}")
 
     options: "MMPareto.Options"
+    WITHIN = ("_conflicts",)
 
     def __init__(self, setting: Setting, options: "MMPareto.Options") -> None:
         super().__init__(setting, options)
