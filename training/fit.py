@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import breakdown, catalog, checkpoint, fitting, scoring
+from training import breakdown, catalog, checkpoint, distributed, fitting, scoring
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -52,19 +53,36 @@ def fit(config: Config, resume: bool = False) -> Result:
     Raises:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
-    prepared = prepare(config)
+    accelerator = distributed.start(config)
+    many = accelerator.num_processes
+    console.print(f"{many} process{'es' if many > 1 else ''} on {accelerator.device.type}")
+    with distributed.main_first():
+        prepared = prepare(config)
     facts = facts_of(prepared.pairs)
+    distributed.check_same(json.dumps([facts, checkpoint.describe(prepared.modalities)], default=str))
     loop = Loop(config, prepared, config.out)
     if resume:
         _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
         loop.resume()
-    else:
-        config.out.mkdir(parents=True, exist_ok=True)
-        checkpoint.clear(config.out)
-        checkpoint.write_json(config.out / checkpoint.DATA, facts)
-        _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
-        checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
+    elif accelerator.is_main_process:
+        _start_folder(config, prepared, facts)
     result = loop.run()
+    if accelerator.is_main_process:
+        _finish(config, loop, prepared, facts, result)
+    distributed.end()
+    return result
+
+
+def _start_folder(config: Config, prepared: Prepared, facts: dict[str, Any]) -> None:
+    config.out.mkdir(parents=True, exist_ok=True)
+    checkpoint.clear(config.out)
+    checkpoint.write_json(config.out / checkpoint.DATA, facts)
+    _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
+    checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
+
+
+def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any], result: Result) -> None:
+    """Write what was found, run.json last, and say it."""
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
     groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
@@ -84,7 +102,6 @@ def fit(config: Config, resume: bool = False) -> Result:
         *(f"  {sentence}" for sentence in verdict.sentences),
     ):
         console.print(line, markup=False)
-    return result
 
 
 def _summary(pairs: Pairs) -> str:
@@ -122,6 +139,8 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
     """Make `config.out` usable, or refuse; for a resumption, return the configuration stored there."""
     config, resume, overwrite = command.config, command.resume, command.overwrite
     out = config.out
+    if distributed.number() != 0 and not resume:
+        return config  # the main process looks
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
     if resume:
@@ -141,6 +160,8 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
     elif out.is_dir() and (foreign := checkpoint.foreign(out)):
         raise ConfigError(f"--out {out} holds other files, such as {foreign[0]}; choose another --out")
+    if distributed.number() != 0:
+        return config
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
@@ -152,22 +173,28 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    begin()
+    begin(speaks=distributed.number() == 0)
     try:
         given = sys.argv[1:] if arguments is None else arguments
         command = parse(given)
         config = _take_folder(command, given)
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
+        distributed.start(config, command.processes)
         fit(config, command.resume)
     except (TrainingError, BundleError) as error:
+        distributed.linger()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a share that went away
+        distributed.linger()
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; once an epoch is finished, --resume goes on after the last one", file=sys.stderr)
         return 130
+    except Exception:
+        distributed.linger()
+        raise
     return 0
 
 

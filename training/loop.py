@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator
-from torch import nn
 
 from bundle.modalities import Modality
-from training import catalog, checkpoint
-from training.batch import Batch, Output
+from training import catalog, checkpoint, distributed
+from training.batch import Batch
 from training.closing import Closing
 from training.config import Config
-from training.errors import ConfigError, TrainingError
+from training.errors import TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
-from training.gradients import Pulls, pulls
+from training.gradients import Pulls
 from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
@@ -26,6 +24,7 @@ from training.model import Classifier, build
 from training.preparation import Prepared
 from training.progress import console, display
 from training.saving import Progress, Saving
+from training.stepping import Parts, Stepping
 
 
 @dataclass(frozen=True)
@@ -51,29 +50,23 @@ class Loop:
     def __init__(self, config: Config, prepared: Prepared, folder: Path) -> None:
         self.config = config
         self.folder = folder
-        precision = None if config.precision == "no" else config.precision
-        try:
-            self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
-        except ValueError as error:
-            raise ConfigError(f"precision {config.precision} cannot be had on this machine: {error}") from None
-        if config.precision == "fp16" and self.accelerator.device.type == "cpu":  # it would be ignored without a word
-            raise ConfigError("precision fp16 cannot be had on this machine: it needs an accelerator; bf16 does not")
-        if self.accelerator.num_processes != 1:
-            raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
+        self.accelerator = distributed.start(config)
         torch.manual_seed(config.seed)
         self.model, self.method = build_parts(
             config, prepared.modalities, len(prepared.pairs.labels), class_weights(config.class_weights, prepared.pairs)
         )
         # Convolutions are up to twice as fast with it, on CPU and GPU.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.stepping = Stepping(Parts(self.model, self.method), self.accelerator, config)
         self.optimizer = self._build_optimizer()
-        loader, self.set_epoch = training_loader(config, prepared)
+        self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val")
         self.test = evaluation_loader(config, prepared, "test")
-        self.wrapped: nn.Module
-        self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
+        self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)  # no wrapper: see `Stepping`
+        self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         self.method.to(self.accelerator.device)
+        distributed.agree(self.model, self.method)
         self.saving = Saving(folder, self.model, self.method, self.optimizer, self.accelerator)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
@@ -100,9 +93,13 @@ class Loop:
                 losses = self._epoch(lambda: bars.advance(steps))
                 console.print(f"epoch {self.progress.epoch + 1:>3}/{self.config.epochs}: {self._close_epoch(losses)}")
         if self.config.keep == "best":
-            checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+            if self.accelerator.is_main_process:
+                checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+            distributed.agree(self.model)
         settle(self.model, self.plain, self.accelerator, learned=self.config.modality_dropout > 0)
-        checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
+        distributed.agree(self.model)
+        if self.accelerator.is_main_process:
+            checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
         kept = self.progress.best_epoch if self.config.keep == "best" else self.progress.epoch
         loaders = {"val": self.validation, "test": self.test}
         scores = {
@@ -116,7 +113,7 @@ class Loop:
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.wrapped.train()
+        self.model.train()
         self.method.train()
         self.method.epoch_start(
             Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
@@ -125,16 +122,10 @@ class Loop:
         batch: Batch
         for batch in self.loader:
             batch = batch.to(self.accelerator.device)
-            output: Output = self.wrapped(batch.inputs, batch.present)
-            terms = self.method(output, batch)
-            self.optimizer.zero_grad()
-            if not sums:
-                self._pulls = pulls(terms, self.model)
-            self.method.backward(terms, self.accelerator)
-            self.method.gradients(self.model)
-            self.optimizer.step()
+            terms, found = self.stepping.step(batch, self.optimizer, look=not sums)
+            self._pulls = self._pulls if sums else found
             for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
             advance()
         means = {name: float(total) / len(self.loader) for name, total in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
@@ -153,11 +144,14 @@ class Loop:
         score = found.expected(dropout) if dropout else self.method.score(found)
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
-            checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
+            if self.accelerator.is_main_process:
+                checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
         closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self._pulls)
         self.history.append(closing.entry())
-        checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
-        self.saving.save(self.progress, self.history)
+        distributed.agree(self.model, self.method)
+        if self.accelerator.is_main_process:
+            checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
+            self.saving.save(self.progress, self.history)
         return closing.line(absent=dropout > 0)
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:

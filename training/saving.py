@@ -70,7 +70,7 @@ class Saving:
             CheckpointError: the state is damaged, or of another training.
         """
         if not (self.folder / checkpoint.STATE).with_suffix(".json").exists():
-            print("Resuming before the first epoch: none was finished", file=sys.stderr)
+            self._say("Resuming before the first epoch: none was finished")
             return Progress(), []
         content = state.load(self.folder / checkpoint.STATE)
         try:
@@ -87,5 +87,9 @@ class Saving:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = one_line(error)[: checkpoint.LONGEST]
             raise CheckpointError(f"the training state in {self.folder} is of another training: {reason}") from None
-        print(f"Resuming after epoch {progress.epoch}", file=sys.stderr)
+        self._say(f"Resuming after epoch {progress.epoch}")
         return progress, history
+
+    def _say(self, line: str) -> None:
+        if self.accelerator.is_main_process:
+            print(line, file=sys.stderr)
