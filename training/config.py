@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bundle.modalities import MODALITIES
-from training.errors import ConfigError
+from training.errors import ConfigError, check_modalities
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,11 @@ class Config:
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int = 64
-    """Samples per step and process."""
+    """Samples per step, over all processes and parts together: results do not depend on how they are divided."""
+    accumulate: int = 1
+    """Parts into which each step's samples are divided and computed one after the other, to save memory; the step takes
+    the mean of their losses, weighted by size. What a loss compares within a batch, and batch normalisation, then sees
+    a part; without either it is the same as one large part."""
     optimiser: Literal["sgd", "adamw"] = "adamw"
     """SGD with momentum, or AdamW."""
     learning_rate: float = 1e-3
@@ -163,6 +166,8 @@ class Config:
     """Of SGD."""
     weight_decay: float = 1e-4
     """Per step."""
+    clip: float | None = None
+    """Largest Euclidean norm of all gradients together, to which longer ones are shortened; not given, any."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls, over the epochs."""
     warmup: int = 0
@@ -189,6 +194,8 @@ class Config:
     """Mixed precision; "no" is float32."""
     device: Literal["auto", "cpu"] = "auto"
     """"auto" takes an accelerator where there is one."""
+    compile: bool = False
+    """Compile the encoders (torch.compile): slow to start, faster steps on an accelerator."""
     cache: Path | None = None
     """Folder for decoded samples; not given, .cache beside the run. Safe to delete."""
     augment: AugmentOptions = field(default_factory=AugmentOptions)
@@ -201,9 +208,20 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse impossible values at construction."""
-        for name, least in (("epochs", 1), ("batch_size", 2), ("warmup", 0), ("workers", 0), ("seed", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("accumulate", 1),
+            ("warmup", 0),
+            ("workers", 0),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if 2 * self.accumulate > self.batch_size:
+            raise ConfigError(f"accumulate must leave two samples a part, at most {self.batch_size // 2} parts")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise ConfigError(f"clip must be a positive number, not {self.clip}")
         if self.warmup >= self.epochs:
             raise ConfigError(f"warmup must be less than epochs, {self.epochs}, not {self.warmup}")
         if not 0 < self.learning_rate < math.inf:
@@ -228,16 +246,3 @@ class Config:
     def of(self, modality: str) -> Any:
         """The options of one modality."""
         return getattr(self, modality)
-
-
-def check_modalities(names: tuple[str, ...]) -> None:
-    """Refuse a choice of modalities that cannot be; none at all leaves the choice to the dataset.
-
-    Raises:
-        ConfigError: an unknown one, one twice, or one alone.
-    """
-    for name in names:
-        if name not in MODALITIES:
-            raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
-    if len(set(names)) != len(names) or len(names) == 1:
-        raise ConfigError(f"expected two or more different modalities, got {', '.join(names)}")

@@ -12,6 +12,7 @@ from torch import nn
 
 from bundle import coalitions
 from bundle.coalitions import JOIN
+from training import gathering
 from training.batch import Batch, Output
 from training.model import Classifier
 
@@ -80,7 +81,9 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Encoded:
-    """Features in evaluation mode; the model's modes and the global random state are left as they were."""
+    """Features in evaluation mode, over all processes; the model's modes and the global random state are left as they
+    were.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     parts: list[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = []
@@ -93,8 +96,10 @@ def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) 
     for module, mode in modes:
         module.training = mode
     labels, samples, found = zip(*parts, strict=True)
-    joined = {name: torch.cat([features[name] for features in found]) for name in found[0]}
-    return Encoded(torch.cat(labels), torch.cat(samples), joined)
+    names = list(found[0])
+    columns = (torch.cat(column) for column in (samples, labels, *([one[name] for one in found] for name in names)))
+    samples, labels, *features = gathering.everyone(list(columns), accelerator)
+    return Encoded(labels, samples, dict(zip(names, features, strict=True)))
 
 
 @torch.no_grad()
@@ -108,10 +113,11 @@ def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator
         everything = torch.ones(len(moved.labels), len(names), dtype=torch.bool, device=accelerator.device)
         found = model.examine(moved.inputs, everything)
         values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values())
-        parts = (moved.labels, moved.samples, moved.groups, *(value.float() for value in values))
-        gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    columns = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
-    labels, samples, groups, logits, together, *more = columns
+        parts = (moved.samples, moved.labels, moved.groups, *(value.float() for value in values))
+        gathered.append(tuple(part.cpu() for part in parts))
+    columns = [torch.cat(column) for column in zip(*gathered, strict=True)]
+    found_columns = (column.numpy() for column in gathering.everyone(columns, accelerator))
+    samples, labels, groups, logits, together, *more = found_columns
     shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[: len(names)], more[len(names) :]))
     return Scores(labels, samples, logits, shares, together, shifts, groups=groups)
 

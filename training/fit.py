@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import breakdown, catalog, checkpoint, fitting, scoring
+from training import breakdown, catalog, checkpoint, distributed, fitting, scoring
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -57,27 +58,44 @@ def fit(config: Config, resume: bool = False) -> Result:
     Raises:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
+    accelerator = distributed.start(config)
+    main_process, many = accelerator.is_main_process, accelerator.num_processes
+    console.print(f"{many} process{'es' if many > 1 else ''} on {accelerator.device.type}")
     starting = config.out / checkpoint.STARTING
-    if not resume:
+    if not resume and main_process:
         config.out.mkdir(parents=True, exist_ok=True)
         checkpoint.write_json(starting, asdict(config))
     try:
-        prepared = prepare(config)
+        with distributed.main_first():
+            prepared = prepare(config)
+        facts = facts_of(prepared.pairs)
+        distributed.check_same(json.dumps([facts, checkpoint.describe(prepared.modalities)], default=str))
         loop = Loop(config, prepared, config.out)
     except (TrainingError, BundleError):
-        if not resume:
+        if not resume and main_process:
             starting.unlink(missing_ok=True)  # nothing is begun, nothing to resume
         raise
-    facts = facts_of(prepared.pairs)
     if resume:
         _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
         loop.resume()
-    else:
-        checkpoint.clear(config.out)
-        checkpoint.write_json(config.out / checkpoint.DATA, facts)
-        _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
-        os.replace(starting, config.out / checkpoint.CONFIG)
+    elif main_process:
+        _start_folder(config, prepared, facts)
     result = loop.run()
+    if main_process:
+        _finish(config, loop, prepared, facts, result)
+    distributed.end()
+    return result
+
+
+def _start_folder(config: Config, prepared: Prepared, facts: dict[str, Any]) -> None:
+    checkpoint.clear(config.out)
+    checkpoint.write_json(config.out / checkpoint.DATA, facts)
+    _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
+    os.replace(config.out / checkpoint.STARTING, config.out / checkpoint.CONFIG)
+
+
+def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any], result: Result) -> None:
+    """Write what was found, run.json last, and say it."""
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
     groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
@@ -97,7 +115,6 @@ def fit(config: Config, resume: bool = False) -> Result:
         *(f"  {sentence}" for sentence in verdict.sentences),
     ):
         console.print(line, markup=False)
-    return result
 
 
 def _summary(pairs: Pairs) -> str:
@@ -139,6 +156,8 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
     """
     config, overwrite = command.config, command.overwrite
     out = config.out
+    if distributed.number() != 0 and not command.resume:
+        return command  # the main process looks
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
     if command.resume:
@@ -160,6 +179,8 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
     elif out.is_dir() and (foreign := checkpoint.foreign(out)):
         raise ConfigError(f"--out {out} holds other files, such as {foreign[0]}; choose another --out")
+    if distributed.number() != 0:
+        return command
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
@@ -171,28 +192,34 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    begin()
+    begin(speaks=distributed.number() == 0)
     try:
         given = sys.argv[1:] if arguments is None else arguments
         asked = parse(given)
         command = _take_folder(asked, given)
         if command is None:
-            print(f"the run in {asked.config.out} is finished, there is nothing to resume", file=sys.stderr)
+            console.print(f"the run in {asked.config.out} is finished, there is nothing to resume", markup=False)
             return 0
         config = command.config
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
-        if asked.resume and not command.resume:
+        distributed.start(config, command.processes)
+        if asked.resume and not command.resume and distributed.number() == 0:
             print(f"Resuming {NOTHING_SAVED}", file=sys.stderr)
         fit(config, command.resume)
     except (TrainingError, BundleError) as error:
+        distributed.linger()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a share that went away
+        distributed.linger()
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; --resume goes on from where it was saved last", file=sys.stderr)
         return 130
+    except Exception:
+        distributed.linger()
+        raise
     return 0
 
 

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import Accelerator, skip_first_batches
-from torch import nn
+from accelerate import skip_first_batches
 
 from bundle.modalities import Modality
-from training import catalog, checkpoint
-from training.batch import Batch, Output
+from training import catalog, checkpoint, distributed
+from training.batch import Batch
 from training.closing import Closing
 from training.config import Config
-from training.errors import ConfigError, TrainingError
+from training.errors import TrainingError
 from training.evaluate import Encoded, Evaluation, Scores, collect, encode, evaluate
 from training.finishing import examine, settle
-from training.gradients import pulls
 from training.imbalance import class_weights
 from training.loading import evaluation_loader, training_loader
 from training.method import Method, Run, Setting
@@ -26,8 +24,9 @@ from training.model import Classifier, build
 from training.preparation import Prepared
 from training.progress import console, display
 from training.randomness import seed
-from training.saving import Parts, Progress, Saving
+from training.saving import Progress, Saving
 from training.schedule import learning_rate
+from training.stepping import Parts, Stepping
 
 
 @dataclass(frozen=True)
@@ -53,31 +52,25 @@ class Loop:
     def __init__(self, config: Config, prepared: Prepared, folder: Path) -> None:
         self.config = config
         self.folder = folder
-        precision = None if config.precision == "no" else config.precision
-        try:
-            self.accelerator = Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
-        except ValueError as error:
-            raise ConfigError(f"precision {config.precision} cannot be had on this machine: {error}") from None
-        if config.precision == "fp16" and self.accelerator.device.type == "cpu":  # it would be ignored without a word
-            raise ConfigError("precision fp16 cannot be had on this machine: it needs an accelerator; bf16 does not")
-        if self.accelerator.num_processes != 1:
-            raise ConfigError(f"expected one process, this is one of {self.accelerator.num_processes}")
+        self.accelerator = distributed.start(config)
         seed(config.seed)
         self.model, self.method = build_parts(
             config, prepared.modalities, len(prepared.pairs.labels), class_weights(config.class_weights, prepared.pairs)
         )
         # Convolutions are up to twice as fast with it, on CPU and GPU.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts = Parts(self.model, self.method)
+        self.stepping = Stepping(parts, self.accelerator, config)
         self.optimizer = self._build_optimizer()
-        loader, self.set_epoch = training_loader(config, prepared)
+        self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val")
         self.test = evaluation_loader(config, prepared, "test")
-        self.wrapped: nn.Module
-        self.wrapped, self.optimizer, self.loader = self.accelerator.prepare(self.model, self.optimizer, loader)
+        self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)  # no wrapper: see `Stepping`
+        self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         self.method.to(self.accelerator.device)
-        parts = Parts(self.model, self.method, self.optimizer, self.accelerator)
-        self.saving = Saving(folder, parts, config.save_minutes)
+        distributed.agree(self.model, self.method)
+        self.saving = Saving(folder, parts, self.optimizer, self.accelerator, config.save_minutes)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
 
@@ -102,9 +95,13 @@ class Loop:
                 losses = self._epoch(lambda: bars.advance(steps))
                 console.print(f"epoch {self.progress.epoch + 1:>3}/{self.config.epochs}: {self._close_epoch(losses)}")
         if self.config.keep == "best":
-            checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+            if self.accelerator.is_main_process:
+                checkpoint.load_weights(self.model, self.folder / checkpoint.BEST)
+            distributed.agree(self.model)
         settle(self.model, self.plain, self.accelerator, learned=self.config.modality_dropout > 0)
-        checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
+        distributed.agree(self.model)
+        if self.accelerator.is_main_process:
+            checkpoint.save_weights(self.model, self.folder / checkpoint.WEIGHTS)
         kept = self.progress.best_epoch if self.config.keep == "best" else self.progress.epoch
         loaders = {"val": self.validation, "test": self.test}
         scores = {
@@ -117,19 +114,13 @@ class Loop:
         self._start_epoch()
         for batch in self._batches():
             batch = batch.to(self.accelerator.device)
-            output: Output = self.wrapped(batch.inputs, batch.present)
-            terms = self.method(output, batch)
-            self.optimizer.zero_grad()
-            if not self.progress.losses:
-                self.progress.pulls = pulls(terms, self.model)
-            self.method.backward(terms, self.accelerator)
-            self.method.gradients(self.model)
-            self.optimizer.step()
             sums = self.progress.losses
+            terms, found = self.stepping.step(batch, self.optimizer, look=not sums)
+            self.progress.pulls = self.progress.pulls if sums else found
             for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
+                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
             self.progress.step += 1
-            if self.saving.due(self.progress.step):
+            if self.accelerator.is_main_process and self.saving.due():
                 self.saving.save(self.progress, self.history)
             advance()
         means = {name: float(total) / len(self.loader) for name, total in self.progress.losses.items()}
@@ -148,7 +139,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if self.progress.step == 0:
-            self.wrapped.train()
+            self.model.train()
             self.method.train()
             self.method.epoch_start(
                 Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
@@ -171,11 +162,14 @@ class Loop:
         score = found.expected(dropout) if dropout else self.method.score(found)
         if score > self.progress.best_score:
             self.progress.best_score, self.progress.best_epoch = score, self.progress.epoch
-            checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
+            if self.accelerator.is_main_process:
+                checkpoint.save_weights(self.model, self.folder / checkpoint.BEST)
         closing = Closing(self.progress.epoch, losses, found, self.method.diagnostics(), self.progress.pulls)
         self.history.append(closing.entry())
-        checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
-        self.saving.save(self.progress, self.history)
+        distributed.agree(self.model, self.method)
+        if self.accelerator.is_main_process:
+            checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
+            self.saving.save(self.progress, self.history)
         return closing.line(absent=dropout > 0)
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:

@@ -9,19 +9,15 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from bundle.checking import one_line
 from training import checkpoint, randomness, state
 from training.errors import CheckpointError
 from training.gradients import Pulls
-from training.method import Method
-from training.model import Classifier
+from training.stepping import Parts
 
 NOTHING_SAVED = "before the first epoch: nothing was saved"
-ASKED = 16
-"""Several processes save together; this often, in steps, they ask the first one whether it is time."""
 
 
 @dataclass
@@ -40,51 +36,48 @@ class Progress:
     """Of the first of them."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a training changes."""
-
-    model: Classifier
-    method: Method
-    optimizer: torch.optim.Optimizer
-    accelerator: Accelerator
-
-
 class Saving:
     """The state of one training in its folder.
 
+    Of several processes the main one saves, and all resume from that: what they hold is the same.
+
     Args:
         folder: of the run.
-        parts: saved and restored.
+        parts: the classifier and the method, whose critics, buffers and random generators are saved like weights.
+        optimizer: of both.
+        accelerator: for the scaler of mixed precision.
         minutes: between two savings within an epoch.
     """
 
-    def __init__(self, folder: Path, parts: Parts, minutes: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parts: Parts,
+        optimizer: torch.optim.Optimizer,
+        accelerator: Accelerator,
+        minutes: float,
+    ) -> None:
         self.folder = folder
-        self.parts = parts
+        self.model, self.method = parts.model, parts.method
+        self.optimizer = optimizer
+        self.accelerator = accelerator
         self.minutes = minutes
         self._saved = time.monotonic()
         self._random: Any = None
 
-    def due(self, step: int) -> bool:
-        """Whether it is time to save, `step` batches into an epoch; the same in all processes."""
-        found = time.monotonic() - self._saved >= 60 * self.minutes
-        if self.parts.accelerator.num_processes == 1:
-            return found
-        if step % ASKED:
-            return False
-        told: bool = broadcast_object_list([found])[0]
-        return told
+    def due(self) -> bool:
+        """Whether it is time to save within an epoch."""
+        return time.monotonic() - self._saved >= 60 * self.minutes
 
     def save(self, progress: Progress, history: list[dict[str, Any]]) -> None:
         """Write everything that decides how the training goes on."""
-        model, method, scaler = self.parts.model, self.parts.method, self.parts.accelerator.scaler
+        model, method, scaler = self.model, self.method, self.accelerator.scaler
         content = {
             "progress": asdict(progress),
             "history": history,
             "model": model.state_dict(),
             "method": method.state_dict(),
-            "optimizer": self.parts.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "random": randomness.random_state(),
             "scaler": scaler.state_dict() if scaler is not None else None,
             "within": {name: getattr(method, name) for name in method.WITHIN},
@@ -100,13 +93,13 @@ class Saving:
             CheckpointError: the state is damaged, or of another training.
         """
         if not (self.folder / checkpoint.STATE).with_suffix(".json").exists():
-            print(f"Resuming {NOTHING_SAVED}", file=sys.stderr)
+            self._say(f"Resuming {NOTHING_SAVED}")
             return Progress(), []
         content = state.load(self.folder / checkpoint.STATE)
         try:
             self._restore(content)
             progress = Progress(**content["progress"] | {"pulls": Pulls(**content["progress"]["pulls"])})
-            progress.losses = _moved(progress.losses, self.parts.accelerator.device)
+            progress.losses = _moved(progress.losses, self.accelerator.device)
             history: list[dict[str, Any]] = content["history"]
         except torch.OutOfMemoryError:  # a RuntimeError, but nothing is wrong with the state
             raise
@@ -114,24 +107,27 @@ class Saving:
             reason = one_line(error)[: checkpoint.LONGEST]
             raise CheckpointError(f"the training state in {self.folder} is of another training: {reason}") from None
         within = f", {progress.step} batches into the next" if progress.step else ""
-        print(f"Resuming after epoch {progress.epoch}{within}", file=sys.stderr)
+        self._say(f"Resuming after epoch {progress.epoch}{within}")
         return progress, history
 
+    def _say(self, line: str) -> None:
+        if self.accelerator.is_main_process:
+            print(line, file=sys.stderr)
+
     def _restore(self, content: dict[str, Any]) -> None:
-        parts = self.parts
-        parts.model.load_state_dict(content["model"])
-        parts.method.load_state_dict(content["method"])
-        parts.optimizer.load_state_dict(content["optimizer"])
-        for parameter, kept in parts.optimizer.state.items():
+        self.model.load_state_dict(content["model"])
+        self.method.load_state_dict(content["method"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        for parameter, kept in self.optimizer.state.items():
             for name, value in kept.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:  # laid out in memory as it was
                     kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        if content["scaler"] is not None and parts.accelerator.scaler is not None:
-            parts.accelerator.scaler.load_state_dict(content["scaler"])
-        for name in parts.method.WITHIN:
-            setattr(parts.method, name, _moved(content["within"][name], parts.accelerator.device))
+        if content["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(content["scaler"])
+        for name in self.method.WITHIN:
+            setattr(self.method, name, _moved(content["within"][name], self.accelerator.device))
         still = set(content["evaluating"])
-        for name, module in parts.model.named_modules():
+        for name, module in self.model.named_modules():
             module.training = name not in still
         self._random = content["random"] if content["progress"]["step"] else None
         randomness.set_random_state(content["random"])

@@ -41,7 +41,7 @@ def test_a_training_killed_twenty_times_ends_bit_for_bit_as_one_in_peace(table: 
 
 
 def test_so_does_one_whose_workers_read_ahead(table: Path, tmp_path: Path) -> None:
-    """With workers, drawn evenly by class, by stochastic gradient descent with momentum, with noise in the gradients."""
+    """With workers, classes drawn evenly, momentum, and noise in the gradients."""
     more = ("--workers", "1", "--sampling", "balanced", "--optimiser", "sgd", "--learning-rate", "0.01")
     assert_survives(4, 2, table, tmp_path, "ogm_ge", *more)
 

@@ -258,7 +258,7 @@ def test_to_resume_a_finished_run_is_to_do_nothing(
     assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
-    assert "is finished, there is nothing to resume" in capsys.readouterr().err
+    assert "is finished, there is nothing to resume" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
     assert main(["--out", str(tmp_path / "run"), "--resume", "--epochs", "9"]) == 2, "that would not be the same run"
 
