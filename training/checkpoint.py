@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
@@ -28,6 +28,8 @@ DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokeniz
 SCORES = "scores.safetensors"
 STARTING = "starting.json"
 """The configuration of a run whose data are being read; config.json takes its place."""
+TRACKING, CURVES = "tracking.json", "tensorboard"
+EVENTS = "events.out.tfevents.*"
 REPORT, PAGE, FIGURES, MEASURED = "report", "report.html", "figures", "measured.json"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
@@ -90,18 +92,30 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
 REPORTS = tuple(f"{REPORT}/{name}" for name in (PAGE, MEASURED, f"{FIGURES}/*.png", "*.part"))
-OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
+TRACKED = (f"{CURVES}/**/{EVENTS}", f"{CURVES}/**/hparams.yml")
+OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, TRACKING, *STATES, *REPORTS, *TRACKED)
 """Patterns of the files that a run writes, and of its report; STARTING outlives a clearing."""
 
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder."""
-    for pattern in OWN:
+    _remove(folder, OWN, REPORT, CURVES)
+
+
+def clear_curves(folder: Path) -> None:
+    """Remove what TensorBoard was told."""
+    _remove(folder, TRACKED, CURVES)
+
+
+def _remove(folder: Path, patterns: Iterable[str], *within: str) -> None:
+    """Remove files, and of the folders `within` this one those that are empty then."""
+    for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
-    for emptied in (folder / REPORT / FIGURES, folder / REPORT):
-        with suppress(OSError):  # absent, or holds other files
-            emptied.rmdir()
+    for name in within:
+        for emptied in sorted((folder / name, *(folder / name).rglob("*/")), reverse=True):
+            with suppress(OSError):  # absent, no folder, or holds other files
+                emptied.rmdir()
 
 
 def foreign(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import breakdown, catalog, checkpoint, distributed, fitting, scoring
+from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
 from training.command import Command, conflicts, parse
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
@@ -33,6 +33,7 @@ def prepare(config: Config) -> Prepared:
     Raises:
         TrainingError: options or data that cannot be used.
     """
+    tracking.check(config.tracker)
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
     breakdown.check(pairs, config.by)
@@ -80,9 +81,10 @@ def fit(config: Config, resume: bool = False) -> Result:
         loop.resume()
     elif main_process:
         _start_folder(config, prepared, facts)
-    result = loop.run()
-    if main_process:
-        _finish(config, loop, prepared, facts, result)
+    with loop.tracking.running(loop.history):
+        result = loop.run()
+        if main_process:
+            _finish(config, loop, prepared, facts, result)
     distributed.end()
     return result
 
@@ -105,6 +107,7 @@ def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any
     more["architectures"] = loop.model.architectures()
     verdict = judge(result.scores, prepared.pairs.labels, tuple(prepared.modalities))
     more["verdict"] = asdict(verdict)
+    loop.tracking.close({"test": asdict(result.test), "kept_epoch": result.best_epoch})
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")

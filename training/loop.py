@@ -27,6 +27,7 @@ from training.randomness import seed
 from training.saving import Progress, Saving
 from training.schedule import learning_rate
 from training.stepping import Parts, Stepping
+from training.tracking import Tracking
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Loop:
         self.method.to(self.accelerator.device)
         distributed.agree(self.model, self.method)
         self.saving = Saving(folder, parts, self.optimizer, self.accelerator, config.save_minutes)
+        self.tracking = Tracking(self.accelerator, config, folder)
         self.progress = Progress()
         self.history: list[dict[str, Any]] = []
 
@@ -170,6 +172,7 @@ class Loop:
         if self.accelerator.is_main_process:
             checkpoint.write_json(self.folder / checkpoint.HISTORY, self.history)
             self.saving.save(self.progress, self.history)
+        self.tracking.log(self.history)
         return closing.line(absent=dropout > 0)
 
     def _features(self, split: Literal["train", "val"]) -> Encoded:
