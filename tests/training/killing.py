@@ -27,8 +27,6 @@ SOURCES = str(Path(training.__file__).parent) + os.sep
 RUN, SETTLE = "Loop.run", "settle"
 SHARES = (0.2, 0.6, 0.2)
 """How many die before the epochs, in them, and after them; in each of these phases one at least."""
-NOT_AGAIN = 60
-"""Lines that follow a saving and are not passed again: those that print an epoch."""
 OUTSIDE, UP_TO = 5, 0.7
 """Every fifth death comes from outside, up to that part of the training."""
 
@@ -56,6 +54,7 @@ class Lines:
 
     def __init__(self, last: int | None, trained: bool, pipe: int) -> None:
         self.last, self.trained, self.pipe = last, trained, pipe
+        self.process = os.getpid()
         self.count = 0
         self.marks: dict[str, int] = {}
 
@@ -66,21 +65,22 @@ class Lines:
             return None
         if code.co_qualname in (RUN, SETTLE):
             self.marks[code.co_qualname] = self.count
-        elif code.co_qualname == "Saving.save":
-            progress = frame.f_locals["progress"]
-            self.marks[f"{progress.epoch}.{progress.step}"] = self.count
         if code.co_qualname == RUN and self.trained and self.last is not None:
             self.last, self.trained = self.last + self.count, False
         return self.line
 
     def line(self, frame: FrameType, event: str, _: Any) -> Any:
-        """Count, and die."""
+        """Count, mark, and die."""
+        if event == "return" and frame.f_code.co_qualname == "Saving.save":
+            progress = frame.f_locals["progress"]
+            self.marks[f"{progress.epoch}.{progress.step}"] = self.count
         if event == "line":
             self.count += 1
             if self.count == self.last and not self.trained:
                 place = f"{frame.f_code.co_filename.removeprefix(SOURCES)}:{frame.f_lineno}"
                 os.write(self.pipe, place.encode())
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(self.process, signal.SIGKILL)  # a worker takes the whole training along
+                signal.pause()
         return self.line
 
 
@@ -101,8 +101,12 @@ def live(arguments: Sequence[str], last: int | None, trained: bool = False, seco
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    with open(reader, "rb") as pipe:
-        said = pipe.read().decode()
+    os.set_blocking(reader, False)  # workers that outlive it for a moment hold the other end
+    try:
+        said = os.read(reader, 1 << 20).decode()
+    except BlockingIOError:
+        said = ""
+    os.close(reader)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return Life(True, said or f"after {seconds} s")
@@ -111,11 +115,13 @@ def live(arguments: Sequence[str], last: int | None, trained: bool = False, seco
 
 
 def saved_at(folder: Path, whole: Life) -> int:
-    """How many lines the uninterrupted training had passed where this one was saved last."""
+    """How many lines the uninterrupted training had passed where this one will go on."""
     if not (folder / checkpoint.STATE).with_suffix(".json").exists():
         return whole.marks[RUN]
     progress = state.load(folder / checkpoint.STATE)["progress"]
-    return whole.marks[f"{progress['epoch']}.{progress['step']}"]
+    saved = f"{progress['epoch']}.{progress['step']}"
+    last = saved == list(whole.marks)[-2]  # what follows it until `settle` is not done again
+    return whole.marks[SETTLE if last else saved]
 
 
 def main(kills: int, seed: int, out: Path, options: Sequence[str]) -> None:
@@ -140,7 +146,7 @@ def main(kills: int, seed: int, out: Path, options: Sequence[str]) -> None:
         elif place <= begun:
             deaths.append(live(arguments, place))
         else:
-            deaths.append(live(arguments, max(1, place - saved_at(folder, whole) - NOT_AGAIN), trained=True))
+            deaths.append(live(arguments, max(1, place - saved_at(folder, whole)), trained=True))
     assert all(life.killed for life in deaths)
     print(json.dumps([life.place for life in deaths]))
 

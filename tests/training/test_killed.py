@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.training.curves import curves
 from tests.training.tables import QUICK
 from tests.training.test_resume import METHODS, assert_same_runs
 
@@ -34,6 +35,7 @@ def assert_survives(kills: int, seed: int, table: Path, out: Path, *options: str
     deaths = json.loads(found.stdout)
     assert len(deaths) == kills, deaths
     assert_same_runs(out / "whole", out / "killed")
+    assert curves(out / "whole") == curves(out / "killed") != {}
 
 
 def test_a_training_killed_twenty_times_ends_bit_for_bit_as_one_in_peace(table: Path, tmp_path: Path) -> None:
