@@ -14,8 +14,9 @@ from torch import distributed, nn
 from training.config import Config
 from training.errors import ConfigError, DataError
 
-PATIENCE = timedelta(hours=24)
-"""How long a process waits for another one that still lives: the main one decodes the whole dataset meanwhile."""
+MEETING, PATIENCE = timedelta(minutes=10), timedelta(days=7)
+"""How long a process waits for the others to come, and within a step; and for the main one, which decodes the whole
+dataset meanwhile. Where another process ended, no one waits so long."""
 GRACE = 10.0
 """Seconds in which the launcher ends the others of a process that failed."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -44,7 +45,7 @@ def start(config: Config, processes: int | None = None) -> Accelerator:
     Raises:
         ConfigError: precision or batches that cannot be had, or another number of processes than was asked for.
     """
-    meeting = InitProcessGroupKwargs(timeout=PATIENCE)
+    meeting = InitProcessGroupKwargs(timeout=MEETING)
     try:
         accelerator = Accelerator(
             mixed_precision=config.precision,  # "no" too: the launcher's own option is not stored with the run
@@ -81,11 +82,15 @@ def _asked_for_more() -> bool:
 @contextmanager
 def main_first() -> Iterator[None]:
     """The main process does what is inside, then the others: what it left on disk is there for them."""
-    if count() > 1 and number() != 0:
-        distributed.barrier()
+    if count() == 1:
+        yield
+        return
+    waiting = distributed.new_group(timeout=PATIENCE, backend="gloo")
+    if number() != 0:
+        distributed.barrier(group=waiting)
     yield
-    if count() > 1 and number() == 0:
-        distributed.barrier()
+    if number() == 0:
+        distributed.barrier(group=waiting)
 
 
 def check_same(fingerprint: str) -> None:

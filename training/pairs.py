@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.modalities import Payload
-from training.config import check_modalities
-from training.errors import ConfigError, DataError
+from training.errors import ConfigError, DataError, check_modalities
 
 Source = Path | str | Mapping[str, float | None]
 """A file to read, or the value itself."""

@@ -41,8 +41,8 @@ MORE = {
 CASES = {name: (name, "") for name in catalog.names("methods")} | {
     f"{name}, {what}": (name, options) for name, found in MORE.items() for what, options in found.items()
 }
-STEADY = (
-    "--modalities image genomics --genomics.encoder.dropout 0 --epochs 3 --optimiser sgd --learning-rate 0.05".split()
+STEADY = tuple(
+    "--modalities image genomics --genomics.encoder.dropout 0 --optimiser sgd --learning-rate 0.05 --epochs 3".split()
 )
 
 
