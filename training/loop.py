@@ -65,7 +65,7 @@ class Loop:
         self.optimizer = self._build_optimizer()
         self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
-        self.validation = evaluation_loader(config, prepared, "val")
+        self.validation = evaluation_loader(config, prepared, "val", lasting=True)
         self.test = evaluation_loader(config, prepared, "test")
         self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)  # no wrapper: see `Stepping`
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
