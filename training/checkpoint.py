@@ -93,18 +93,24 @@ def load_weights(model: nn.Module, path: Path) -> None:
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
 REPORTS = tuple(f"{REPORT}/{name}" for name in (PAGE, MEASURED, f"{FIGURES}/*.png", "*.part"))
 TRACKED = (f"{CURVES}/**/{EVENTS}", f"{CURVES}/**/hparams.yml")
-OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, TRACKING, *STATES, *REPORTS, *TRACKED)
-"""Patterns of the files that a run writes, and of its report; STARTING outlives a clearing."""
+CLEARED = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
+OWN = (*CLEARED, STARTING, TRACKING, *TRACKED)
+"""Patterns of the files that a run writes, and of its report."""
 
 
-def clear(folder: Path) -> None:
-    """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder."""
-    _remove(folder, OWN, REPORT, CURVES)
+def clear(folder: Path, begun: bool = False) -> None:
+    """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder.
+
+    Args:
+        folder: of the run.
+        begun: leave what a new run writes before it removes the earlier one.
+    """
+    _remove(folder, CLEARED if begun else OWN, REPORT, *(() if begun else (CURVES,)))
 
 
 def clear_curves(folder: Path) -> None:
-    """Remove what TensorBoard was told."""
-    _remove(folder, TRACKED, CURVES)
+    """Remove what TensorBoard was told, and by which names other trackers know the run."""
+    _remove(folder, (*TRACKED, TRACKING), CURVES)
 
 
 def _remove(folder: Path, patterns: Iterable[str], *within: str) -> None:
@@ -123,7 +129,7 @@ def foreign(folder: Path) -> list[str]:
     if (folder / CONFIG).exists():
         return []
     own = {path.relative_to(folder).parts[0] for pattern in OWN for path in folder.glob(pattern)}
-    return sorted(path.name for path in folder.iterdir() if path.name not in (*own, STARTING, ".cache"))
+    return sorted(path.name for path in folder.iterdir() if path.name not in (*own, ".cache", "wandb"))
 
 
 def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:

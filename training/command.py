@@ -181,6 +181,14 @@ def _plain(kind: Any, chosen: Any) -> Any:
 
 FREE = ("out", "resume", "overwrite", "processes")
 """Options that a resumption may be given with any value."""
+LOCAL = ("cache", "workers", "save_minutes", "tracker")
+"""Options that change nothing of what is computed, and that a resumption may be given anew."""
+
+
+def resumed(arguments: Sequence[str], given: Config, stored: Config) -> Config:
+    """The configuration stored with a run, with what the command line names anew of `LOCAL`."""
+    named = {_path(argument.split("=")[0])[0] for argument in arguments if argument.startswith("--")}
+    return replace(stored, out=given.out, **{name: getattr(given, name) for name in LOCAL if name in named})
 
 
 def conflicts(arguments: Sequence[str], given: Config, stored: Config) -> list[str]:
@@ -189,7 +197,7 @@ def conflicts(arguments: Sequence[str], given: Config, stored: Config) -> list[s
     for argument in arguments:
         option = argument.split("=")[0]
         path = _path(option)
-        if option.startswith("--") and path[0] not in FREE and _value(given, path) != _value(stored, path):
+        if option.startswith("--") and path[0] not in (*FREE, *LOCAL) and _value(given, path) != _value(stored, path):
             found.append(option)
     return found
 

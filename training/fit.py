@@ -14,7 +14,7 @@ from typing import Any
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
 from training.columns import Chosen
-from training.command import Command, conflicts, parse
+from training.command import Command, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
@@ -71,25 +71,25 @@ def fit(config: Config, resume: bool = False) -> Result:
         facts = facts_of(prepared.pairs)
         distributed.check_same(json.dumps([facts, checkpoint.describe(prepared.modalities)], default=str))
         loop = Loop(config, prepared, config.out)
+        if resume:
+            _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
+            loop.resume()
+        with loop.tracking.running(loop.history):
+            if not resume and main_process:
+                _start_folder(config, prepared, facts)
+            result = loop.run()
+            if main_process:
+                _finish(config, loop, prepared, facts, result)
     except (TrainingError, BundleError):
         if not resume and main_process:
-            starting.unlink(missing_ok=True)  # nothing is begun, nothing to resume
+            starting.unlink(missing_ok=True)  # if it is still there, nothing is begun and nothing to resume
         raise
-    if resume:
-        _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
-        loop.resume()
-    elif main_process:
-        _start_folder(config, prepared, facts)
-    with loop.tracking.running(loop.history):
-        result = loop.run()
-        if main_process:
-            _finish(config, loop, prepared, facts, result)
     distributed.end()
     return result
 
 
 def _start_folder(config: Config, prepared: Prepared, facts: dict[str, Any]) -> None:
-    checkpoint.clear(config.out)
+    checkpoint.clear(config.out, begun=True)
     checkpoint.write_json(config.out / checkpoint.DATA, facts)
     _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
     os.replace(config.out / checkpoint.STARTING, config.out / checkpoint.CONFIG)
@@ -166,7 +166,7 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
         found = [name for name in (checkpoint.STARTING, checkpoint.CONFIG) if (out / name).exists()]
         if not found:
             raise CheckpointError(f"{out} holds no run to resume; without --resume, one is started there")
-        stored = replace(checkpoint.read_config(checkpoint.read_json(out / found[0])), out=out)
+        stored = checkpoint.read_config(checkpoint.read_json(out / found[0]))
         changed = conflicts(arguments, config, stored)
         if changed:
             raise ConfigError(
@@ -176,7 +176,7 @@ def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
         begun = found[0] == checkpoint.CONFIG
         if begun and (out / checkpoint.RUN).exists():
             return None
-        command = replace(command, config=stored, resume=begun)
+        command = replace(command, config=resumed(arguments, config, stored), resume=begun)
     elif (out / checkpoint.CONFIG).exists() and not overwrite:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
     elif out.is_dir() and (foreign := checkpoint.foreign(out)):

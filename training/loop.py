@@ -119,8 +119,8 @@ class Loop:
         for batch in self._batches():
             batch = batch.to(self.accelerator.device)
             sums = self.progress.losses
-            terms, found = self.stepping.step(batch, self.optimizer, look=not sums)
-            self.progress.pulls = self.progress.pulls if sums else found
+            terms, pulls = self.stepping.step(batch, self.optimizer, look=not sums)
+            self.progress.pulls = self.progress.pulls if sums else pulls
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
             self.progress.step += 1

@@ -32,8 +32,8 @@ METHODS = {
     "boosting": ("reconboost", "--method.alternation-epochs", "1", "--method.rectification-epochs", "1"),
     "long phases": ("reconboost", "--method.alternation-epochs", "2", "--method.rectification-epochs", "2"),
 }
-FILES = ("history.json", "data.json", "splits.csv", "tokenizer.json")
-FILES += tuple(f"{name}.safetensors" for name in ("model", "best", "scores"))
+WEIGHTS = tuple(f"{name}.safetensors" for name in ("model", "best", "scores"))
+FILES = ("history.json", "data.json", "splits.csv", "tokenizer.json", *WEIGHTS)
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 
 
@@ -345,6 +345,14 @@ def test_options_that_differ_from_the_stored_ones_are_refused(
     assert main([*resume, "--learning-rate", "0.5", "--method.alpha=0.7", "--augment.no-flip"]) == 2
     assert "differ in --learning-rate, --method.alpha, --augment.no-flip; leave" in capsys.readouterr().err
     assert main([*resume, "--epochs", "2"]) == 0
+
+
+def test_options_that_change_nothing_may_be_given_anew(
+    interrupted: Path, fit: Fit, table: Path, whole: dict[str, Path]
+) -> None:
+    resume = ["--out", str(interrupted), "--resume", "--tracker", "none", "--save-minutes", "0", "--workers", "1"]
+    assert main(resume) == 0
+    assert_same_runs(whole["joint"], interrupted)
 
 
 def test_a_folder_of_other_files_is_not_taken_for_a_run(
