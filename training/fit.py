@@ -13,8 +13,8 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
-from training.columns import Chosen
-from training.command import Command, parse, resumed
+from training.columns import Chosen, release
+from training.command import Command, conflicts, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
@@ -37,6 +37,7 @@ def prepare(config: Config) -> Prepared:
     tracking.check(config.tracker)
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
+    release()
     breakdown.check(pairs, config.by)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
