@@ -86,19 +86,19 @@ def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) 
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    parts: list[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = []
+    parts: list[tuple[torch.Tensor, ...]] = []
+    names: list[str] = []
     with torch.random.fork_rng(devices=[]):  # a loader draws from the global generator when its iteration starts
         for batch in loader:
             moved = batch.to(accelerator.device)
             out: Output = model(moved.inputs)
-            features = {name: values.float().cpu() for name, values in out.features.items()}
-            parts.append((moved.labels.cpu(), moved.samples.cpu(), features))
+            names = list(out.features)
+            columns = (moved.samples, moved.labels, *(values.float() for values in out.features.values()))
+            parts.append(tuple(column.cpu() for column in columns))
     for module, mode in modes:
         module.training = mode
-    labels, samples, found = zip(*parts, strict=True)
-    names = list(found[0])
-    columns = (torch.cat(column) for column in (samples, labels, *([one[name] for one in found] for name in names)))
-    samples, labels, *features = gathering.everyone(list(columns), accelerator)
+    joined = [torch.cat(column) for column in zip(*parts, strict=True)]
+    samples, labels, *features = gathering.everyone(joined, accelerator)
     return Encoded(labels, samples, dict(zip(names, features, strict=True)))
 
 
