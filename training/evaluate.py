@@ -12,6 +12,7 @@ from torch import nn
 
 from bundle import coalitions
 from bundle.coalitions import JOIN
+from training import gathering
 from training.batch import Batch, Output
 from training.model import Classifier
 
@@ -80,21 +81,25 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Encoded:
-    """Features in evaluation mode; the model's modes and the global random state are left as they were."""
+    """Features in evaluation mode, over all processes; the model's modes and the global random state are left as they
+    were.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    parts: list[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = []
+    parts: list[tuple[torch.Tensor, ...]] = []
+    names: list[str] = []
     with torch.random.fork_rng(devices=[]):  # a loader draws from the global generator when its iteration starts
         for batch in loader:
             moved = batch.to(accelerator.device)
             out: Output = model(moved.inputs)
-            features = {name: values.float().cpu() for name, values in out.features.items()}
-            parts.append((moved.labels.cpu(), moved.samples.cpu(), features))
+            names = list(out.features)
+            columns = (moved.samples, moved.labels, *(values.float() for values in out.features.values()))
+            parts.append(tuple(column.cpu() for column in columns))
     for module, mode in modes:
         module.training = mode
-    labels, samples, found = zip(*parts, strict=True)
-    joined = {name: torch.cat([features[name] for features in found]) for name in found[0]}
-    return Encoded(torch.cat(labels), torch.cat(samples), joined)
+    joined = [torch.cat(column) for column in zip(*parts, strict=True)]
+    samples, labels, *features = gathering.everyone(joined, accelerator)
+    return Encoded(labels, samples, dict(zip(names, features, strict=True)))
 
 
 def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
@@ -119,13 +124,13 @@ def _run(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator, k
         found = model.examine(moved.inputs, everything)
         features = [found.out.features[name] for name in names] if keep else []
         values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values(), *features)
-        parts = (moved.labels, moved.samples, moved.groups, *(value.float() for value in values))
-        gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    joined = [torch.cat(column) for column in zip(*gathered, strict=True)]
-    labels, samples, groups, logits, together, *more = (column.numpy() for column in joined)
+        parts = (moved.samples, moved.labels, moved.groups, *(value.float() for value in values))
+        gathered.append(tuple(part.cpu() for part in parts))
+    joined = gathering.everyone([torch.cat(column) for column in zip(*gathered, strict=True)], accelerator)
+    samples, labels, groups, logits, together, *more = (column.numpy() for column in joined)
     count = len(names)
     shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[:count], more[count : 2 * count]))
-    encoded = Encoded(joined[0], joined[1], dict(zip(names, joined[-count:], strict=True)) if keep else {})
+    encoded = Encoded(joined[1], joined[0], dict(zip(names, joined[-count:], strict=True)) if keep else {})
     return Scores(labels, samples, logits, shares, together, shifts, groups=groups), encoded
 
 

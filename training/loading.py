@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bundle.modalities import MODALITIES, Array
-from training import frames
+from training import distributed, frames
 from training.absence import STREAM, left_in
 from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
 from training.preparation import Prepared
-from training.sampling import Order
+from training.sampling import Division, Order
 
 STREAMS = {name: number for number, name in enumerate(MODALITIES)}
 
@@ -28,13 +28,14 @@ class Samples(Dataset[dict[str, Array]]):
     are left out (`dropout`), and which of a clip's frames are taken, depends on the same.
 
     A sample is asked for by the epoch and its number in it: workers live on from epoch to epoch, and hear of a new one
-    by that alone.
+    by that alone. Of a batch that is divided among processes (`division`) the others' samples are described, not read.
     """
 
     def __init__(
         self, prepared: Prepared, indices: NDArray[np.int64], augmentation: AugmentOptions | None, seed: int
     ) -> None:
         self.dropout = 0.0
+        self.division = Division()
         self.prepared = prepared
         self.indices = indices
         self.augmentation = augmentation if augmentation is not None and augmentation.enabled else None
@@ -42,6 +43,11 @@ class Samples(Dataset[dict[str, Array]]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[dict[str, Array]]:
+        """A batch: what is known of every sample, and the arrays of those that this process encodes."""
+        own = {place for part in self.division.divide(len(keys)) for place in self.division.own(part)}
+        return [self[key] if place in own else self._known(key) for place, key in enumerate(keys)]
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Array]:
         sample = self._known(key)
@@ -75,9 +81,9 @@ class Samples(Dataset[dict[str, Array]]):
         return np.random.default_rng((self.seed, key[0], index, stream, *((before,) if before else ())))
 
     def collate(self, samples: Sequence[dict[str, Array]]) -> Batch:
-        """Join samples into a batch."""
+        """Join samples into a batch, whose inputs are those that were read."""
         inputs = {
-            name: torch.from_numpy(modality.stack([sample[name] for sample in samples]))
+            name: torch.from_numpy(modality.stack([sample[name] for sample in samples if name in sample]))
             for name, modality in self.prepared.modalities.items()
         }
         labels, numbers, groups, *present = torch.from_numpy(
@@ -87,9 +93,9 @@ class Samples(Dataset[dict[str, Array]]):
 
 
 class Numbered(Sampler[tuple[int, int]]):
-    """Epoch and number of each sample of an order; without one, of epoch 0 the first to the last."""
+    """Epoch and number of each sample of an order, or of epoch 0 some numbers."""
 
-    def __init__(self, order: Order | range) -> None:
+    def __init__(self, order: Order | Sequence[int]) -> None:
         self.order = order
 
     def __len__(self) -> int:
@@ -111,26 +117,35 @@ def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict
     """Augmented batches of the training split in the order that the configuration asks for, and a function to call with
     the number of each epoch.
 
-    A last batch of a single sample is left out: it has no batch statistics.
+    A last batch of a single sample is left out: it has no batch statistics. So is one with fewer samples than there are
+    processes.
     """
     indices = prepared.pairs.indices("train")
     samples = Samples(prepared, indices, config.augment, config.seed)
     samples.dropout = config.modality_dropout
+    samples.division = division_of(config)
     order = Order(prepared.pairs.targets[indices], config.seed, config.sampling == "balanced")
 
     def set_epoch(epoch: int, start: int = 0) -> None:
         order.epoch, order.start = epoch, start
 
-    single = len(indices) % config.batch_size == 1 and len(indices) > 1
-    return _loader(config, samples, Numbered(order), drop_last=single), set_epoch
+    few = 0 < len(indices) % config.batch_size < samples.division.least <= len(indices)
+    return _loader(config, samples, Numbered(order), drop_last=few), set_epoch
 
 
 def evaluation_loader(
     config: Config, prepared: Prepared, split: str, lasting: bool = False
 ) -> DataLoader[dict[str, Array]]:
-    """Plain batches of a split, in order; with `lasting` its workers live on for the next pass."""
+    """Plain batches of a split, in order; with `lasting` its workers live on for the next pass.
+
+    Several processes take turns with the batches; one that has none takes the first again, and `gathering.everyone`
+    keeps each sample once.
+    """
     samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
-    return _loader(config, samples, Numbered(range(len(samples))), lasting=lasting)
+    numbers, division = range(len(samples)), division_of(config)
+    turns = range(division.process * config.batch_size, len(numbers), division.processes * config.batch_size)
+    own = [number for start in turns for number in numbers[start : start + config.batch_size]]
+    return _loader(config, samples, Numbered(own or numbers[: config.batch_size]), lasting=lasting)
 
 
 def _loader(
@@ -147,3 +162,9 @@ def _loader(
         persistent_workers=lasting and config.workers > 0,
         generator=torch.Generator(),  # else each pass takes a number from the one that training draws from
     )
+
+
+def division_of(config: Config) -> Division:
+    """How this process divides batches with the others."""
+    process = distributed.number() if distributed.count() > 1 else 0
+    return Division(process, distributed.count(), config.accumulate)

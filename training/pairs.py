@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from bundle.modalities import Payload
 from training.columns import compact
-from training.config import check_modalities
-from training.errors import ConfigError, DataError
+from training.errors import ConfigError, DataError, check_modalities
 
 Source = Path | str | Mapping[str, float | None]
 """A file to read, or the value itself."""
