@@ -36,7 +36,9 @@ SMALL = (
 )
 NAMES = ("image", "text")
 DYNAMIC = ("text", "genomics")
-FIGURES = Acceptance({"image": "static"}, Figures(0.9, 0.03, 1000), Figures(0.9, 0.03, 300), 200, 128, 0.01, 1e-4)
+FIGURES = Acceptance(
+    "int8", {"image": "static"}, Figures(0.9, 0.03, 1000), Figures(0.9, 0.03, 300), 200, 128, 0.01, 1e-4
+)
 
 
 def feeds(run: Checkpoint, count: int = 3) -> list[Feed]:
