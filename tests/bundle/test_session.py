@@ -22,6 +22,7 @@ from bundle.manifest import GRAPH
 from bundle.modalities import Array
 from bundle.predictor import Predictor
 from bundle.session import Running, check_assignment, check_targets
+from tests.bundle.endless import build_endless
 from tests.bundles import PAIRINGS, build_bundle
 
 CUDA = Running("cuda", "CUDAExecutionProvider", "cuda:0 (a card)", "fp32", {"CUDAExecutionProvider": 3})
@@ -88,6 +89,11 @@ def test_a_predictor_answers_the_same_along_the_path_of_a_gpu(tmp_path: Path) ->
     expected = plain.infer(batch)
     for most in (None, 2, 5):
         assert bound(Predictor(folder, threads=1), most).infer(batch) == expected
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Predictor:
+    return build_endless(tmp_path / "bundle")
 
 
 def test_work_along_the_path_of_a_gpu_ends_when_it_is_cancelled(endless: Predictor) -> None:

@@ -12,6 +12,7 @@ from bundle.errors import InvalidInput, WorkCancelled
 from bundle.modalities import MODALITIES
 from bundle.predictor import Predictor
 from bundle.work import Work, checkpoint
+from tests.bundle.endless import build_endless
 from tests.bundle.media import brightening, colourful, picture, sound, talking_clip, tone
 from tests.bundles import build_bundle, tiny_modality
 
@@ -109,6 +110,11 @@ def test_a_watcher_is_called_once_and_only_inside_its_context() -> None:
     with pytest.raises(WorkCancelled), work.watched(lambda: called.append("late")):
         called.append("never")
     assert called == ["here"]
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Predictor:
+    return build_endless(tmp_path / "bundle")
 
 
 def test_a_graph_that_runs_ends_soon_after_it_is_cancelled(endless: Predictor) -> None:
