@@ -4,7 +4,7 @@ ONNX Runtime's own `convert_float_to_float16` gives an invalid model where it is
 knows nothing of bf16; here a tensor has a second name for its half, and is cast where the other type is needed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import ml_dtypes
@@ -117,10 +117,9 @@ class _Halving:
             if node.name in chosen and self._converts(node):
                 self._halve(node)
             else:
-                for name in set(node.input) & self._only - self._whole:
-                    self._nodes.append(_cast(PREFIX + name, name, TensorProto.FLOAT))
-                    self._whole.add(name)
+                self._need_whole(node.input)
                 self._nodes.append(node)
+        self._need_whole([value.name for value in self._graph.output])
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
 
@@ -138,7 +137,7 @@ class _Halving:
             node.attribute.append(helper.make_attribute("to", self._type))
         for place, name in enumerate(node.input):
             if self._float(name) and not (node.op_type == "Cast" and name not in self._half):
-                self._need(name)
+                self._need_half(name)
                 node.input[place] = PREFIX + name
         for place, name in enumerate(node.output):
             if self._float(name):
@@ -147,7 +146,13 @@ class _Halving:
                 self._only.add(name)
         self._nodes.append(node)
 
-    def _need(self, name: str) -> None:
+    def _need_whole(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._only - self._whole:
+                self._nodes.append(_cast(PREFIX + name, name, TensorProto.FLOAT))
+                self._whole.add(name)
+
+    def _need_half(self, name: str) -> None:
         if name in self._half:
             return
         self._half.add(name)

@@ -39,8 +39,8 @@ def checkout(base: Path) -> Path:
     Args:
         base: the session's folder for temporary files; a factory of such folders cannot be remembered by.
     """
-    folder = base.mktemp("pipeline") / "my check out"
-    folder.mkdir()
+    folder = base / "pipeline" / "my check out"
+    folder.mkdir(parents=True)
     for package in ("bundle", "serving"):
         (folder / package).symlink_to(ROOT / package)
     return folder

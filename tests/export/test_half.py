@@ -98,7 +98,7 @@ def small(weight: float, second: float = 1.0) -> onnx.ModelProto:
 
 
 def test_a_weight_that_fp16_cannot_hold_is_refused_and_bf16_can(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"expected numbers up to 65504 for fp16, found 1e\+05; bf16 has room"):
+    with pytest.raises(ExportError, match="expected numbers up to 65504 for fp16, found 100000; bf16 has"):
         to_half(small(1e5), ("x",), "fp16")
     model = small(1e5)
     to_half(model, ("x",), "bf16")
