@@ -124,7 +124,7 @@ class _Halving:
         self._graph.node.extend(self._nodes)
 
     def _float(self, name: str) -> bool:
-        return self._types.get(name) == TensorProto.FLOAT
+        return bool(self._types.get(name) == TensorProto.FLOAT)
 
     def _converts(self, node: onnx.NodeProto) -> bool:
         if not any(map(self._float, node.output)):

@@ -172,9 +172,11 @@ def in_process(everywhere: Everywhere, pairing: tuple[str, ...], precision: str,
 
 def ask_service(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
     name = everywhere.bundle(pairing, precision).name
-    options: dict[str, Any] = {"model": name, "require_all": None, "abstain_below": None}
     with Client(everywhere.server.url) as client:
-        return [told(client.predict(**options, **sample)) for sample in everywhere.samples(pairing)]
+        return [
+            told(client.predict(model=name, require_all=None, abstain_below=None, **sample))
+            for sample in everywhere.samples(pairing)
+        ]
 
 
 def ask_triton(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
@@ -182,7 +184,10 @@ def ask_triton(everywhere: Everywhere, pairing: tuple[str, ...], precision: str)
 
     url = f"grpc://127.0.0.1:{everywhere.triton.grpc}"
     with Triton(url, everywhere.bundle(pairing, precision)) as client:
-        return [told(client.predict(**payloads(sample))) for sample in everywhere.samples(pairing)]
+        return [
+            told(client.predict(require_all=None, abstain_below=None, **payloads(sample)))
+            for sample in everywhere.samples(pairing)
+        ]
 
 
 def ask_offline(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
