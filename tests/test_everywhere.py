@@ -254,16 +254,16 @@ def test_a_bundle_answers_like_the_trained_model(
                 assert abs(number - trained.numbers[name]) <= tolerance, name
 
 
-def test_labels_are_compared(everywhere: Everywhere) -> None:
-    """Of nearly all samples the trained model is surer than any tolerance is wide."""
-    sure, total = 0, 0
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.9), ("fp16", 0.75), ("int8", 0.4)])
+def test_labels_are_compared_of_most_samples(everywhere: Everywhere, precision: str, least: float) -> None:
+    """The trained model is surer of them than twice the tolerance, so that no label may change."""
+    sure = []
     for pairing in PAIRINGS:
         labels = everywhere.trained(pairing).run.labels
-        widest = max(stated(everywhere.bundle(pairing, kind)) for kind in ("int8", "fp16"))
+        tolerance = TOLERANCE[precision] or stated(everywhere.bundle(pairing, precision))
         for trained in everywhere.expected(pairing):
-            sure += np.diff(sorted(trained.numbers[label] for label in labels))[-1] > 2 * widest
-            total += 1
-    assert sure / total > 0.8
+            sure.append(np.diff(sorted(trained.numbers[label] for label in labels))[-1] > 2 * tolerance)
+    assert np.mean(sure) > least
 
 
 def test_the_service_tells_what_each_bundle_computes_in(everywhere: Everywhere) -> None:
