@@ -60,6 +60,7 @@ def to_half(model: onnx.ModelProto, modalities: Sequence[str], kind: Half) -> di
     drop_unused(model)
     if kind == "bf16":
         model.CopyFrom(onnx.version_converter.convert_version(model, OPSET))
+        del model.graph.value_info[:]
     strip(model)
     onnx.checker.check_model(model, full_check=True)
     return {tower.modality: kind for tower in towers if tower.way is not None}
