@@ -38,7 +38,7 @@ import torch
 from benchmarks.gpu_training_data import PAIRINGS, configured, pack, prepared
 from benchmarks.gpu_training_peak import datasheet, measured_peak, operations
 from benchmarks.gpu_training_profile import profile, waits
-from benchmarks.gpu_training_steps import Feed, Turn, Variant, compile_parts, loops, resident, take
+from benchmarks.gpu_training_steps import Feed, Turn, Variant, loops, resident, take
 from benchmarks.timing import median_ratio
 from training.batch import Batch
 from training.config import Config
@@ -123,9 +123,6 @@ def measure(name: tuple[str, Variant], data: tuple[Config, Prepared], options: a
     own = loops(config, samples, variant, config.out)
     batches = resident(own["infobridge"], options.batches)
     counted = operations(own["joint"], batches)
-    if variant.compiled:
-        for loop in own.values():
-            compile_parts(loop)
     found = Found(pairing, str(variant), config.batch_size, counted, *measure_steps(own, batches, options))
     each = statistics.median(found.infobridge)
     if torch.cuda.is_available():

@@ -10,9 +10,6 @@ from typing import Any, Literal
 
 import torch
 from accelerate.state import AcceleratorState
-from torch import nn
-from torch._dynamo import config as dynamo
-from torch._functorch import config as functorch
 
 from training.batch import Batch
 from training.config import Config
@@ -109,10 +106,12 @@ def take(loop: Loop, feed: Feed) -> Turn:
     """Train on what the feed gives, by the loop's own code for an epoch."""
     loader = loop.loader
     loop.loader = feed
+    loop.progress.step, loop.progress.losses = 0, {}
     try:
         loop._epoch(lambda: None)
     finally:
         loop.loader = loader
+        loop.progress.step, loop.progress.losses = 0, {}
     loop.method.diagnostics()  # as at an epoch's end: it starts its figures afresh
     return feed.turn
 
@@ -124,43 +123,13 @@ def resident(loop: Loop, count: int) -> list[Batch]:
 
 
 def loops(config: Config, prepared: Prepared, variant: Variant, folder: Path) -> dict[str, Loop]:
-    """A loop of joint training and one of InfoBridge, alike in everything else, not yet compiled."""
+    """A loop of joint training and one of InfoBridge, alike in everything else."""
     AcceleratorState._reset_state(reset_partial_state=True)  # else a process keeps its first precision
     torch.set_float32_matmul_precision("high" if variant.precision == "tf32" else "highest")
     precision: Any = {"fp32": "no", "tf32": "no"}.get(variant.precision, variant.precision)
-    bridged = replace(config, precision=precision, method="infobridge")
+    bridged = replace(config, precision=precision, compile=variant.compiled, tracker=(), method="infobridge")
     joint = replace(bridged, method="joint", method_options=Joint.Options())
     return {name: Loop(own, prepared, folder) for name, own in (("joint", joint), ("infobridge", bridged))}
-
-
-def compile_parts(loop: Loop) -> None:
-    """Compile the encoders in place, so that parameters keep their names.
-
-    Where most of an encoder is one layer again and again, that layer is compiled by itself and once for all of them:
-    nearly as fast as compiling the whole, in a fraction of the time.
-    """
-    functorch.donated_buffer = False  # the loop goes backwards several times through the graph of its first step
-    dynamo.recompile_limit = 64  # stages of a network share their code, not their shapes
-    for encoder in loop.model.encoders.values():
-        for part in repeated(encoder) or [encoder]:
-            part.compile()
-
-
-def repeated(encoder: nn.Module) -> list[nn.Module]:
-    """The layers that are alike, shapes included, where they hold more than half of an encoder's weights."""
-    for part in encoder.modules():
-        if isinstance(part, nn.ModuleList) and len({_shapes(layer) for layer in part}) == 1 < len(part):
-            if 2 * _weights(part) > _weights(encoder):
-                return list(part)
-    return []
-
-
-def _shapes(layer: nn.Module) -> tuple[object, ...]:
-    return type(layer), *(parameter.shape for parameter in layer.parameters())
-
-
-def _weights(part: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in part.parameters())
 
 
 def synchronize() -> None:

@@ -52,8 +52,9 @@ class Stepping:
         if self.division.processes > 1:
             globalise(self.model.encoders, accelerator.device)
             self.summing = Summing(self.model.encoders.parameters())
-        if config.compile:
-            compile_encoders(self.model, accelerator.device)
+        self._encode = (
+            compile_encoders(self.model.encoders, accelerator.device) if config.compile else self.model.encode
+        )
         # `Method.backward` asks for nothing but `grad`; a method's own may look at gradients on the way.
         self._plain = type(self.method).backward is Method.backward
 
@@ -99,7 +100,7 @@ class Stepping:
         """The classifier's output for all processes' samples."""
         with self.accelerator.autocast():
             with _own_random():
-                features = self.model.encode(batch.inputs)
+                features = self._encode(batch.inputs)
             if self.division.processes > 1:
                 sizes = [len(own) for own in self.division.each(range(len(batch.labels)))]
                 features = {name: rows(values, sizes) for name, values in features.items()}

@@ -16,7 +16,7 @@ from benchmarks.gpu_training import Found, main, steps_for
 from benchmarks.gpu_training_data import PAIRINGS, configured, pack, prepared
 from benchmarks.gpu_training_peak import datasheet, measured_peak, operations
 from benchmarks.gpu_training_profile import Profile, kind
-from benchmarks.gpu_training_steps import LEAD, Feed, Turn, Variant, loops, repeated, resident, take
+from benchmarks.gpu_training_steps import LEAD, Feed, Turn, Variant, loops, resident, take
 from training.config import Config
 
 
@@ -94,13 +94,6 @@ def test_a_model_s_operations_are_those_counted_by_hand(small: Config, tmp_path:
     found = operations(loop, batches) / count
     expected = products + patches + head
     assert expected <= found <= 1.01 * (expected + 1.25 * scores)
-
-
-def test_repeated_layers_are_found_only_where_they_are_most_of_a_network() -> None:
-    layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
-    assert repeated(nn.Sequential(nn.Linear(2, 8), layers)) == list(layers)
-    assert repeated(nn.Sequential(nn.Linear(80, 8), layers)) == []
-    assert repeated(nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 9)])) == []
 
 
 @pytest.mark.parametrize(

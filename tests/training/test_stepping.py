@@ -95,7 +95,7 @@ def test_a_machine_that_cannot_compile_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(compiling, "_small", fail)
     monkeypatch.setattr(torch, "compile", lambda function: function)
     with pytest.raises(ConfigError, match=r"compile cannot be had on this machine: .*No working C\+\+ compiler"):
-        compiling.compile_encoders(classifier(TWO), torch.device("cpu"))
+        compiling.compile_encoders(classifier(TWO).encoders, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
