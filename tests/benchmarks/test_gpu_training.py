@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from benchmarks import gpu_training
 from benchmarks.gpu_training import Found, main, steps_for
