@@ -59,8 +59,12 @@ def figures(fused: Improvement, size: int) -> Figures:
     return Figures(fused.after.accuracy.value, fused.after.equal_mass.plug_in, size)
 
 
-def accept(found: Acceptance) -> None:
+def accept(found: Acceptance, asked: str = "--quantize int8") -> None:
     """Accept what was measured.
+
+    Args:
+        found: the measurement.
+        asked: the option that asked for eight bits.
 
     Raises:
         NotAccepted: accuracy or calibration error suffer more than they may.
@@ -70,7 +74,7 @@ def accept(found: Acceptance) -> None:
     if drop < LARGEST_DROP - ROUNDING and rise < LARGEST_RISE - ROUNDING:
         return
     raise NotAccepted(
-        f"--quantize int8 is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
+        f"{asked} is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
         f"calibration error a rise under {LARGEST_RISE:g}, found a drop of {100 * drop:.2f} points and a rise of "
-        f"{rise:.4f} ({found.told}); without --quantize the bundle is exported in 32 bits"
+        f"{rise:.4f} ({found.told}); without {asked.split()[0]} the bundle is exported in 32 bits"
     )

@@ -13,6 +13,7 @@ from export.assemble import assemble
 from tests.bundles import tiny_modality
 from tests.export.runs import PLAIN, RESNET, STACKING, make_run, pretrained
 from training.checkpoint import Checkpoint, read
+from training.fit import main as fit
 
 NAMES = ("averaged", "stacked", "resnet", "snn", "pretrained")
 MODALITIES = {
@@ -24,6 +25,12 @@ MODALITIES = {
 }
 """The three pairings, one of them in the other order, and three modalities at once."""
 CONFIGS = {"averaged": PLAIN, "stacked": STACKING, "resnet": RESNET, "snn": PLAIN}
+
+
+SMALL = (
+    "--image.size 24 --image.encoder.width 16 --text.encoder.width 16 --text.encoder.layers 1 --text.encoder.heads 2 "
+    "--dataset.folder data --dataset.samples 320 --modalities image text --epochs 2 --out runs/mine"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
         return Exported(run, folder / "bundles" / name)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, runs/mine, on generated data that is still there."""
+    folder = tmp_path_factory.mktemp("with-data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert fit(SMALL.split()) == 0
+    return folder
 
 
 @pytest.fixture(params=NAMES)
