@@ -15,7 +15,7 @@ from export.errors import ExportError, first_line
 from export.feeds import Feed
 from export.rows import drop_unused, quantize_rows
 from export.to_onnx import strip
-from export.towers import Tower, Way, find_tower, name_nodes
+from export.towers import Tower, Way, find_tower, name_nodes, weights
 
 STATIC = ("Conv", "Relu", "Clip", "MaxPool", "Add", "Gemm", "MatMul")
 """Operators that a tower of convolutions computes in integers; whatever lies between two of them stays there."""
@@ -49,7 +49,7 @@ def quantize(model: onnx.ModelProto, modalities: Sequence[str], feeds: Sequence[
             "reduce_range": True,  # as `export.rows` says of its weights
             "activation_type": quantization.QuantType.QUInt8,
         }
-        _quantize_static(model, convolutional, feeds, settings)
+        _quantize_static(model, _names(convolutional), feeds, settings)
     for tower in towers:
         if tower.way == "dynamic":
             quantize_rows(model, tower)
@@ -61,8 +61,8 @@ def quantize_symmetric(model: onnx.ModelProto, modalities: Sequence[str], feeds:
     """Quantise every tower as TensorRT takes it; the arguments, what is returned and raised are those of `quantize`.
 
     Both factors of convolutions and of products with a constant matrix have eight bits around 0 (QDQ), with fixed
-    ranges as the feeds show them, and a scale for each channel of the weights. TensorRT refuses zero points other
-    than 0, and so the graph of `quantize`.
+    ranges as the feeds show them, and a scale for each channel of the weights; products of two activations, as
+    attention has, stay in 32. TensorRT refuses zero points other than 0, and so the graph of `quantize`.
     """
     towers = [tower for tower in _towers(model, modalities) if tower.way is not None]
     settings = {
@@ -73,13 +73,18 @@ def quantize_symmetric(model: onnx.ModelProto, modalities: Sequence[str], feeds:
             "WeightSymmetric": True,
             "QuantizeBias": False,
             "DedicatedQDQPair": True,
-            "MatMulConstBOnly": True,
             "OpTypesToExcludeOutputQuantization": list(SYMMETRIC),
         },
     }
-    _quantize_static(model, towers, feeds, settings)
+    known = weights(model.graph)
+    constant = {node.name for node in model.graph.node if node.op_type in SYMMETRIC and node.input[1] in known}
+    _quantize_static(model, [name for name in _names(towers) if name in constant], feeds, settings)
     _finish(model)
     return {tower.modality: "static" for tower in towers}
+
+
+def _names(towers: Sequence[Tower]) -> list[str]:
+    return [name for tower in towers for name in tower.nodes]
 
 
 def _towers(model: onnx.ModelProto, modalities: Sequence[str]) -> list[Tower]:
@@ -103,7 +108,7 @@ def _quantization() -> Any:
 
 
 def _quantize_static(
-    model: onnx.ModelProto, towers: Sequence[Tower], feeds: Sequence[Feed], settings: Mapping[str, Any]
+    model: onnx.ModelProto, nodes: list[str], feeds: Sequence[Feed], settings: Mapping[str, Any]
 ) -> None:
     quantization = _quantization()
     model.metadata_props.add(key=PREPARED[0], value=PREPARED[1])
@@ -117,7 +122,7 @@ def _quantize_static(
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=quantization.QuantType.QInt8,
-                nodes_to_quantize=[name for tower in towers for name in tower.nodes],
+                nodes_to_quantize=nodes,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
                 **settings,
             )

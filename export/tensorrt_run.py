@@ -26,11 +26,7 @@ class Execution:
     """
 
     def __init__(self, library: Library, engine: bytes) -> None:
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ExportError(NO_GPU)
-        self._torch = torch
+        self._torch = _torch_with_card()
         self._trt, self._kind = library.module, library.kind
         self._logger = messages(self._trt)
         self._runtime = self._trt.Runtime(self._logger)  # must live as long as what it made
@@ -86,9 +82,21 @@ def card() -> tuple[str, str]:
     Raises:
         ExportError: there is none.
     """
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ExportError(NO_GPU)
+    torch = _torch_with_card()
     major, minor = torch.cuda.get_device_capability()
     return str(torch.cuda.get_device_name()), f"{major}.{minor}"
+
+
+def _torch_with_card() -> Any:
+    import torch
+
+    if not has_card():
+        raise ExportError(NO_GPU)
+    return torch
+
+
+def has_card() -> bool:
+    """Whether torch can use a GPU."""
+    import torch
+
+    return bool(torch.cuda.is_available())

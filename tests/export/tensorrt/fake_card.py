@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from bundle.runtime import onnxruntime
+from export import tensorrt_run
 from export.tensorrt_library import Library
 
 TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
@@ -112,7 +113,7 @@ def fake_tensorrt(rtx: Library, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, C
         TensorIOMode=SimpleNamespace(INPUT="in"),
         **{name: getattr(real, name) for name in names},
     )
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(tensorrt_run, "has_card", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))

@@ -14,6 +14,7 @@ from bundle.manifest import GRAPH, Manifest
 from bundle.plan import Proof
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
+from export import tensorrt_run
 from export.__main__ import main
 from export.errors import ExportError, ValueMismatch
 from export.feeds import Feed, random_feed
@@ -106,7 +107,7 @@ def test_shapes_outside_of_the_ranges_are_refused(encoded: Encoded, fake: Card) 
 def test_without_a_card_it_says_so(rtx: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     module, _ = fake_tensorrt(rtx, monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(tensorrt_run, "has_card", lambda: False)
     with pytest.raises(ExportError, match=r"needs a GPU that torch can use, found none: .*--tensorrt-check does"):
         ready()
     with pytest.raises(ExportError, match="needs a GPU that torch can use"):
