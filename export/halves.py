@@ -15,7 +15,7 @@ from export.towers import find_tower, name_nodes, weights
 Half = Literal["fp16", "bf16"]
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 KINDS = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
-LARGEST = {kind: float(ml_dtypes.finfo(dtype).max) for kind, dtype in KINDS.items()}
+LARGEST = {TensorProto.FLOAT16: 65504.0, TensorProto.BFLOAT16: float.fromhex("0x1.fep127")}
 """What 16 bits hold: masks of attention are further from 0 in 32, and mean no more than that; infinity would."""
 ALWAYS_WHOLE = {"Resize": (1, 2)}
 """Inputs that are in 32 bits whatever an operator computes in."""

@@ -97,7 +97,7 @@ def graph_of(bundle: Path, manifest: Manifest, precision: Precision) -> bytes:
     model = onnx.load_from_string(content)
     if any(node.op_type in INTEGERS for node in model.graph.node):
         raise ExportError(f"expected a graph in 32 bits to make {precision} of, found one in eight")
-    return to_halves(model, manifest.modalities, precision).SerializeToString()
+    return bytes(to_halves(model, manifest.modalities, precision).SerializeToString())
 
 
 def ready() -> Library:

@@ -76,8 +76,8 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(card.graph, options, providers=["CPUExecutionProvider"])
-        self._inputs = [node.name for node in self._session.get_inputs()]
-        self._names = [*self._inputs, *(node.name for node in self._session.get_outputs())]
+        self._inputs: list[str] = [node.name for node in self._session.get_inputs()]
+        self._names: list[str] = [*self._inputs, *(node.name for node in self._session.get_outputs())]
         self.num_io_tensors = len(self._names)
 
     def get_tensor_name(self, number: int) -> str:

@@ -131,10 +131,10 @@ def test_without_tensorrt_it_says_what_to_install(
 
 
 def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.3.0"))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.3.0"))
     with pytest.raises(ExportError, match=r"expected TensorRT 10\.13 or newer, found 10\.3\.0: pip install"):
         tensorrt()
-    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.13.3.9"))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="10.13.3.9"))
     assert tensorrt().targets == ()
 
 

@@ -85,7 +85,7 @@ def test_numbers_that_16_bits_cannot_hold_become_the_largest_they_can() -> None:
         ("fp16", 1e6, 65504.0),
         ("fp16", lowest, -65504.0),
         ("bf16", 1e6, float(np.float32(1e6).astype(ml_dtypes.bfloat16))),
-        ("bf16", lowest, float(ml_dtypes.finfo(ml_dtypes.bfloat16).min)),
+        ("bf16", lowest, -LARGEST[TensorProto.BFLOAT16]),
     ]
     for half, value, expected in cases:
         model = to_halves(chain(value), ("x",), half)
