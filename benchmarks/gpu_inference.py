@@ -27,8 +27,8 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairings", nargs="+", choices=list(pairings(tiny=True)), default=list(pairings(tiny=True)))
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32, 128])
-    parser.add_argument("--compiled", nargs="+", type=int, default=[1, 128], help="batches that torch.compile is made for")
+    parser.add_argument(
+        "--compiled", nargs="+", type=int, default=[1, 128], help="batches that torch.compile is made for"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--turn", type=float, default=0.02, help="seconds of each turn")
+    parser.add_argument(
+        "--made", type=float, default=120.0, help="seconds after which what is not made is done without"
+    )
     parser.add_argument("--limit", type=float, default=230.0, help="seconds after which nothing more is begun")
     parser.add_argument("--out", type=Path, help="where the figures are written as JSON")
     parser.add_argument("--here", action="store_true", help="in one process, for a test")
     chosen = parser.parse_args(arguments)
     if "eager" not in chosen.families:
         parser.error("families: eager is what all others are compared with")
-    limit = time.monotonic() + chosen.limit
-    plan = Plan(chosen.families, chosen.batches, chosen.compiled, chosen.rounds, chosen.turn, limit)
+    now = time.monotonic()
+    ends = (now + chosen.made, now + chosen.limit)
+    plan = Plan(chosen.families, chosen.batches, chosen.compiled, chosen.rounds, chosen.turn, *ends)
     with tempfile.TemporaryDirectory() as folder:
 
         def start(name: str, family: str) -> Any:

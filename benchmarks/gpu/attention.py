@@ -1,4 +1,4 @@
-"""Attention as ONNX Runtime computes it on a GPU: found in an exported graph and fused, its masks and biases simplified."""
+"""Attention as ONNX Runtime computes it best on a GPU: found in an exported graph and fused, masks and biases apart."""
 
 import numpy as np
 import onnx

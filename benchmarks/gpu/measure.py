@@ -59,8 +59,10 @@ class Plan:
     rounds: int
     turn: float
     """Seconds of each turn."""
+    made: float
+    """When, by `time.monotonic`, what is not made yet is done without."""
     deadline: float
-    """When, by `time.monotonic`, nothing more is begun."""
+    """When nothing more is begun."""
 
     def sizes(self, pairing: str, family: str) -> list[int]:
         """Batches of a family; the encoder alone is measured at the ends of the range only."""
@@ -83,40 +85,54 @@ def measure(
         plan: what is measured.
     """
     holders = {(name, family): start(name, family) for name in pairings for family in plan.families}
+    try:
+        precisions, failed = _made(holders, plan)
+        for name in pairings:
+            mine = {family: holders[name, family] for family in plan.families if (name, family) in precisions}
+            found = [entry for entry in failed if entry.pairing == name]
+            operations = float("nan")
+            try:
+                operations = _asked(mine["eager"], "operations")
+                for batch in plan.sizes(name, "eager"):
+                    if time.monotonic() > plan.deadline:
+                        found.append(Measured(name, batch, "all", "", failed="no time was left"))
+                        continue
+                    used = {family: one for family, one in mine.items() if batch in plan.sizes(name, family)}
+                    titles = {title: kind for family in used for title, kind in precisions[name, family].items()}
+                    found += _one_size(name, batch, used, titles, plan)
+            except (KeyError, RuntimeError) as error:
+                found.append(Measured(name, 0, BASE, "fp32", failed=str(error)))
+            for family in plan.families:
+                holders.pop((name, family)).stop()
+            yield name, operations, found
+    finally:
+        for holder in holders.values():
+            holder.stop()
+
+
+Key = tuple[str, str]
+"""Names of a pairing and of a family."""
+
+
+def _made(holders: dict[Key, Any], plan: Plan) -> tuple[dict[Key, dict[str, str]], list[Measured]]:
+    """Precisions by title of what could be made in time, and what could not."""
     for (name, family), holder in holders.items():
         holder.ask("make", plan.sizes(name, family))
-    precisions: dict[tuple[str, str], dict[str, str]] = {}
-    failed: dict[str, list[Measured]] = {name: [] for name in pairings}
-    for (name, family), holder in holders.items():
+    precisions: dict[Key, dict[str, str]] = {}
+    failed: list[Measured] = []
+    begun = time.monotonic()
+    for (name, family), holder in sorted(holders.items(), key=lambda item: item[0][1].startswith("compile")):
         try:
-            precisions[name, family] = holder.answer(max(1.0, plan.deadline - time.monotonic()))
-            print(f"made: {holder.title}", flush=True)
+            precisions[name, family] = holder.answer(max(1.0, plan.made - time.monotonic()))
+            print(f"made after {time.monotonic() - begun:.0f} s: {holder.title}", flush=True)
         except RuntimeError as error:
-            failed[name].append(Measured(name, 0, family, "", failed=str(error)))
-    for name in pairings:
-        mine = {family: holders[name, family] for family in plan.families if (name, family) in precisions}
-        found = failed[name]
-        operations = float("nan")
-        try:
-            mine["eager"].ask("operations")
-            operations = mine["eager"].answer(PATIENCE)
-            for batch in plan.sizes(name, "eager"):
-                if time.monotonic() > plan.deadline:
-                    found.append(Measured(name, batch, "all", "", failed="no time was left"))
-                    continue
-                used = {family: one for family, one in mine.items() if batch in plan.sizes(name, family)}
-                titles = {title: kind for family in used for title, kind in precisions[name, family].items()}
-                found += _one_size(name, batch, used, titles, plan)
-        except (KeyError, RuntimeError) as error:
-            found.append(Measured(name, 0, BASE, "fp32", failed=str(error)))
-        for family in plan.families:
-            holders[name, family].stop()
-        yield name, operations, found
+            print(f"not made: {error}", flush=True)
+            failed.append(Measured(name, 0, family, "", failed=str(error)))
+            holder.stop()
+    return precisions, failed
 
 
-def _one_size(
-    name: str, batch: int, holders: dict[str, Any], precisions: dict[str, str], plan: Plan
-) -> list[Measured]:
+def _one_size(name: str, batch: int, holders: dict[str, Any], precisions: dict[str, str], plan: Plan) -> list[Measured]:
     found: dict[str, tuple[Any, Measured]] = {}
     for holder in holders.values():
         holder.ask("open", batch)
@@ -127,18 +143,14 @@ def _one_size(
         except RuntimeError as error:
             found[family] = holder, Measured(name, batch, family, "", failed=str(error))
     expected: list[Array] = _asked(found[BASE][0], "check", BASE, batch)
-    for title, (holder, entry) in found.items():
+    for holder, entry in found.values():
         if not entry.failed:
-            _guarded(entry, lambda: _check(entry, expected, _asked(holder, "check", title, batch)))
+            _check(entry, expected, holder)
     for copies in (False, True):
         for number in range(plan.rounds):
-            order = list(found.items()) if number % 2 == 0 else list(reversed(found.items()))
-            for title, (holder, entry) in order:
+            for holder, entry in list(found.values())[:: 1 if number % 2 == 0 else -1]:
                 if not entry.failed:
-                    taken = entry.with_copies if copies else entry.seconds
-                    _guarded(
-                        entry, lambda: taken.append(statistics.median(_asked(holder, "time", title, plan.turn, copies)))
-                    )
+                    _time(entry, holder, plan.turn, copies)
     for holder in holders.values():
         try:
             _asked(holder, "close")
@@ -152,15 +164,22 @@ def _asked(holder: Any, what: str, *given: Any) -> Any:
     return holder.answer(PATIENCE)
 
 
-def _guarded(entry: Measured, task: Callable[[], object]) -> None:
+def _check(entry: Measured, expected: list[Array], holder: Any) -> None:
     try:
-        task()
+        found: list[Array] = _asked(holder, "check", entry.title, entry.batch)
     except RuntimeError as error:
         entry.failed = str(error)
-
-
-def _check(entry: Measured, expected: list[Array], found: list[Array]) -> None:
+        return
     entry.error = relative_error(found, expected)
     entry.labels = float(np.mean(found[0].argmax(axis=1) == expected[0].argmax(axis=1)))
     if not entry.error <= LIMITS[entry.precision]:
         entry.failed = f"wrong: relative error {entry.error:.2g}"
+
+
+def _time(entry: Measured, holder: Any, turn: float, copies: bool) -> None:
+    try:
+        found = statistics.median(_asked(holder, "time", entry.title, turn, copies))
+    except RuntimeError as error:
+        entry.failed = str(error)
+        return
+    (entry.with_copies if copies else entry.seconds).append(found)

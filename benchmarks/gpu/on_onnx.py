@@ -10,8 +10,10 @@ from benchmarks.gpu.attention import Fused
 from benchmarks.gpu.half import half
 from benchmarks.gpu.pairings import Pairing
 from benchmarks.gpu.variant import Copies, Outputs, wait
+from bundle.execution import Gpu, cuda_options
 from bundle.runtime import onnxruntime
 from export.graph import Axis
+from export.half import Half, to_half
 
 WARMUP = 3
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
@@ -24,15 +26,14 @@ class Bound:
         content: the graph.
         pairing: whose graph it is.
         device: `cuda` or `cpu`.
-        options: of ONNX Runtime's CUDA provider, over the defaults here: no TF32.
+        options: of ONNX Runtime's CUDA provider, over those of a service, which has no TF32.
+        precision: what it computes in.
     """
 
-    def __init__(self, content: bytes, pairing: Pairing, device: str, options: dict[str, str]) -> None:
+    def __init__(self, content: bytes, pairing: Pairing, device: str, options: dict[str, str], precision: str) -> None:
         self.content, self.declaration, self.device = content, pairing.declaration, device
-        self.options = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"} | options
-        self.precision = "tf32" if self.options["use_tf32"] == "1" else "fp32"
-        if b"_fp16" in content:
-            self.precision = "fp16"
+        self.precision = precision
+        self.options = cuda_options(Gpu(growth="exact")) | options
         self.captures = self.options.get("enable_cuda_graph") == "1"
         self.sessions: dict[int, Any] = {}
         self.copies: Copies | None = None
@@ -93,30 +94,55 @@ class Bound:
         self.outputs: Outputs = ()
 
 
+class Refused:
+    """A variant that could not be made."""
+
+    def __init__(self, precision: str, reason: Exception) -> None:
+        self.precision, self.reason = precision, reason
+        self.copies: Copies | None = None
+
+    def open(self, inputs: Outputs) -> None:
+        """Tell why."""
+        raise self.reason
+
+
 def in_32_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
     """Variants by title: the exported graph, without and with TF32, and what fusions and capture make of it."""
     plain = model.SerializeToString()
+    found: dict[str, Any] = {"ORT fp32": Bound(plain, pairing, device, {}, "fp32")}
     if device == "cpu":
-        return {"ORT fp32": Bound(plain, pairing, device, {})}
-    found = {"ORT fp32": Bound(plain, pairing, device, {}), "ORT tf32": Bound(plain, pairing, device, {"use_tf32": "1"})}
+        return found
+    found["ORT tf32"] = Bound(plain, pairing, device, {"use_tf32": "1"}, "tf32")
     split = Fused(model).split().SerializeToString()
-    return found | {"ORT fused + CUDA graph fp32": Bound(split, pairing, device, {"enable_cuda_graph": "1"})}
+    found["ORT fused + CUDA graph fp32"] = Bound(split, pairing, device, {"enable_cuda_graph": "1"}, "fp32")
+    return found
 
 
 def in_16_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
-    """Variants by title: the exported graph in fp16, and what fusions, order of memory and capture make of it."""
+    """Variants by title: as exports in 16 bits are, and what fusions, order of memory and capture make of fp16."""
     fused = Fused(model)
     attends = bool(fused.attentions)
-    plain, packed, split = (
-        half(one, pairing.modalities).SerializeToString() for one in (model, fused.model, fused.split())
-    )
-    found = {"ORT fp16": Bound(plain, pairing, device, {})}
+    split = half(fused.split(), pairing.modalities).SerializeToString()
+    found = {"ORT fp16": _exported(model, pairing, device, "fp16")}
     better = "fused" if attends else "NHWC"
     order = {} if attends else {"prefer_nhwc": "1"}
     if attends:
-        found["ORT packed attention fp16"] = Bound(packed, pairing, device, {})
-    found[f"ORT {better} fp16"] = Bound(split, pairing, device, order)
+        packed = half(fused.model, pairing.modalities).SerializeToString()
+        found["ORT packed attention fp16"] = Bound(packed, pairing, device, {}, "fp16")
+    found[f"ORT {better} fp16"] = Bound(split, pairing, device, order, "fp16")
     if device == "cuda":
+        found["ORT bf16"] = _exported(model, pairing, device, "bf16")
         graph = {"enable_cuda_graph": "1"} | order
-        found[f"ORT {better} + CUDA graph fp16"] = Bound(split, pairing, device, graph)
+        found[f"ORT {better} + CUDA graph fp16"] = Bound(split, pairing, device, graph, "fp16")
     return found
+
+
+def _exported(model: onnx.ModelProto, pairing: Pairing, device: str, kind: Half) -> Any:
+    """As `python -m export --precision` makes it."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    try:
+        to_half(made, list(pairing.modalities), kind)
+    except Exception as error:  # told as this variant's failure: the others are measured
+        return Refused(kind, error)
+    return Bound(made.SerializeToString(), pairing, device, {}, kind)

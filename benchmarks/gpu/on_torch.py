@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -15,9 +14,23 @@ from export.graph import Graph
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 WARMUP = 3
 
-training.model.coalition_members = cache(training.model.coalition_members)
-"""The only constant that the classifier makes anew for each batch, and copies to the device, which a capture forbids and
-which would cost eager torch a wait: here it is made once."""
+_made = training.model.coalition_members
+MEMBERS: dict[tuple[int, str], Tensor] = {}
+
+
+def members(modalities: int, device: torch.device) -> Tensor:
+    """The only constant that the classifier makes anew for each batch and copies to the device: here it is made once.
+
+    A capture forbids the copy, and eager torch would have to wait for it.
+    """
+    found = MEMBERS.get((modalities, device.type))
+    return _made(modalities, device) if found is None else found
+
+
+def hold_members(modalities: int, device: str) -> None:
+    """Let classifiers take the constant that is made here."""
+    MEMBERS[modalities, device] = _made(modalities, torch.device(device))
+    training.model.coalition_members = members
 
 
 class InPrecision(nn.Module):
@@ -72,6 +85,7 @@ class Eager:
     def __init__(self, graph: Graph, precision: str, device: str, compiled: bool = False) -> None:
         self.precision, self.device = precision, device
         self.module = in_precision(graph, precision).to(device).eval()
+        hold_members(len(graph.model.encoders), device)
         self.call: Callable[..., Outputs] = self.module
         if compiled:
             self.call = torch.compile(self.module, dynamic=False)
@@ -153,7 +167,9 @@ class Captured:
 
 def eager(graph: Graph, device: str) -> dict[str, Any]:
     """Variants by title: eager in every precision and, on a GPU, as CUDA graphs."""
-    plain = {precision: Eager(graph, precision, device) for precision in DTYPES if device == "cuda" or precision != "tf32"}
+    plain = {
+        precision: Eager(graph, precision, device) for precision in DTYPES if device == "cuda" or precision != "tf32"
+    }
     found: dict[str, Any] = {f"torch eager {precision}": one for precision, one in plain.items()}
     if device == "cuda":
         found |= {f"torch CUDA graph {name}": Captured(plain[name]) for name in ("fp32", "fp16", "bf16")}

@@ -1,4 +1,4 @@
-"""What a card can do at most: measured by a large product of matrices, as its data sheet says; and what a model asks."""
+"""What a card can do at most, by a large product of matrices and by its data sheet, and what a model asks of it."""
 
 import statistics
 import time
@@ -46,7 +46,7 @@ def sheet(card: str) -> dict[str, float]:
 
 
 def operations(pairing: Pairing) -> float:
-    """Floating-point operations of one sample: those of products and convolutions, two for each product that is added."""
+    """Floating-point operations of one sample, of products and convolutions: two for each product that is added."""
     batch = 2
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         pairing.graph()(*pairing.inputs(batch, 0))

@@ -39,7 +39,9 @@ def table(entries: Sequence[Measured], operations: float, peaks: Mapping[str, fl
     return "\n".join(lines)
 
 
-def goals(entries: Sequence[Measured], operations: Mapping[str, float], peaks: Mapping[str, float]) -> list[tuple[str, bool]]:
+def goals(
+    entries: Sequence[Measured], operations: Mapping[str, float], peaks: Mapping[str, float]
+) -> list[tuple[str, bool]]:
     """A sentence for each goal, and whether it is met; by ONNX Runtime's best variant."""
     ours = [entry for entry in entries if entry.title.startswith("ORT") and not entry.failed]
     found = []

@@ -18,6 +18,10 @@ from bundle.modalities import Array
 FAMILIES = ("eager", "compile-fp32", "compile-fp16", "ort-32", "ort-16")
 SHOWN = 300
 """Characters of a failure's reason that are told."""
+GRACE = 5.0
+"""Seconds that a process has to end by itself."""
+COMPILERS = "4"
+"""Processes that each of torch.compile's may start: many of them work beside each other."""
 SEEN, CHECKED = 1, 2
 """Seeds of the batch that is timed, and of another that only the check sees."""
 
@@ -61,12 +65,13 @@ class Holder:
     def prepare(self, batch: int) -> None:
         """What takes long: compile, or make a session. What fails here fails again, and is told, when it is opened."""
         for variant in self.variants.values():
+            made: Any = variant
             try:
-                if hasattr(variant, "session"):
-                    variant.session(batch)
-                elif self.family != "eager" and hasattr(variant, "call"):
-                    variant.open(self.pairing.inputs(batch, SEEN))
-                    variant.close()
+                if hasattr(made, "session"):
+                    made.session(batch)
+                elif self.family != "eager" and hasattr(made, "call"):
+                    made.open(self.pairing.inputs(batch, SEEN))
+                    made.close()
             except Exception:
                 traceback.print_exc()
 
@@ -137,12 +142,14 @@ class Remote:
         self.title = f"{given[0]}, {given[1]}"
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, given), daemon=True)
+        self._process = context.Process(target=_serve, args=(there, given))
         self._process.start()
+        self._busy = False
         there.close()
 
     def ask(self, what: str, *given: Any) -> None:
         """Begin something."""
+        self._busy = True
         try:
             self._here.send((what, given))
         except OSError:
@@ -159,6 +166,7 @@ class Remote:
             if not self._here.poll(patience):
                 raise Lost(f"{self.title}: no answer in {patience:.0f} seconds")
             good, found = self._here.recv()
+            self._busy = False
         except (EOFError, OSError):
             raise Lost(f"{self.title}: its process ended") from None
         if not good:
@@ -166,13 +174,15 @@ class Remote:
         return found
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process; it may do so by itself first, so that what it started ends too."""
+        self._here.close()
+        self._process.join(0.0 if self._busy else GRACE)
         self._process.kill()
         self._process.join()
 
 
 def _serve(pipe: Connection, given: tuple[Any, ...]) -> None:
-    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", COMPILERS)
     if given[2] == "cuda":
         import torch
 
@@ -214,10 +224,14 @@ class Local:
 
 
 def relative_error(found: list[Array], expected: list[Array]) -> float:
-    """The largest, over the outputs, of |found - expected| / |expected|; infinite where a number is not finite."""
+    """The largest, over the outputs, of |found - expected| / |expected|; infinite where a number is not finite.
+
+    An expected output that is 0 throughout proves nothing, and counts as infinite too.
+    """
     errors = []
     for one, other in zip(found, expected, strict=True):
         if one.shape != other.shape or not np.isfinite(one).all():
             return float("inf")
-        errors.append(float(np.linalg.norm(one - other) / np.linalg.norm(other)))
-    return max(errors)
+        size, apart = float(np.linalg.norm(other)), float(np.linalg.norm(one - other))
+        errors.append(apart / size if size else float("inf"))
+    return float(np.max(errors))
