@@ -28,7 +28,7 @@ class Fused:
         self._read()
         for node in self.attentions:
             if len(node.input) > MASK and self._lets_all_through(node.input[MASK]):
-                del node.input[MASK:]
+                del node.input[BIAS + 1 :]
 
     def _read(self) -> None:
         graph = self.model.graph

@@ -37,6 +37,7 @@ class Bound:
         self.captures = self.options.get("enable_cuda_graph") == "1"
         self.sessions: dict[int, Any] = {}
         self.copies: Copies | None = None
+        self.outputs: Outputs = ()
 
     def session(self, batch: int) -> Any:
         """Of any size of a batch; of this one alone where it is captured, every size in the graph then being fixed."""
@@ -91,7 +92,7 @@ class Bound:
     def close(self) -> None:
         """Free the batch."""
         self.copies, self.binding, self.running = None, None, None
-        self.outputs: Outputs = ()
+        self.outputs = ()
 
 
 class Refused:
@@ -107,34 +108,46 @@ class Refused:
 
 
 def in_32_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
-    """Variants by title: the exported graph, without and with TF32, and what fusions and capture make of it."""
+    """Variants by title: the exported graph, without and with TF32."""
     plain = model.SerializeToString()
-    found: dict[str, Any] = {"ORT fp32": Bound(plain, pairing, device, {}, "fp32")}
-    if device == "cpu":
-        return found
-    found["ORT tf32"] = Bound(plain, pairing, device, {"use_tf32": "1"}, "tf32")
-    split = Fused(model).split().SerializeToString()
-    found["ORT fused + CUDA graph fp32"] = Bound(split, pairing, device, {"enable_cuda_graph": "1"}, "fp32")
+    found = {"ORT fp32": Bound(plain, pairing, device, {}, "fp32")}
+    if device == "cuda":
+        found["ORT tf32"] = Bound(plain, pairing, device, {"use_tf32": "1"}, "tf32")
     return found
 
 
 def in_16_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
-    """Variants by title: as exports in 16 bits are, and what fusions, order of memory and capture make of fp16."""
+    """Variants by title: as exports in 16 bits are, and what fusions and order of memory make of fp16."""
     fused = Fused(model)
-    attends = bool(fused.attentions)
-    split = half(fused.split(), pairing.modalities).SerializeToString()
     found = {"ORT fp16": _exported(model, pairing, device, "fp16")}
-    better = "fused" if attends else "NHWC"
-    order = {} if attends else {"prefer_nhwc": "1"}
-    if attends:
-        packed = half(fused.model, pairing.modalities).SerializeToString()
-        found["ORT packed attention fp16"] = Bound(packed, pairing, device, {}, "fp16")
-    found[f"ORT {better} fp16"] = Bound(split, pairing, device, order, "fp16")
     if device == "cuda":
         found["ORT bf16"] = _exported(model, pairing, device, "bf16")
-        graph = {"enable_cuda_graph": "1"} | order
-        found[f"ORT {better} + CUDA graph fp16"] = Bound(split, pairing, device, graph, "fp16")
-    return found
+    if fused.attentions:
+        packed = half(fused.model, pairing.modalities).SerializeToString()
+        found["ORT packed attention fp16"] = Bound(packed, pairing, device, {}, "fp16")
+    title, options = _best(fused)
+    split = half(fused.split(), pairing.modalities).SerializeToString()
+    return found | {f"ORT {title} fp16": Bound(split, pairing, device, options, "fp16")}
+
+
+def captured(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
+    """Variants by title: what fusions make of the graph, as CUDA graphs."""
+    if device != "cuda":
+        return {}
+    fused = Fused(model)
+    split = fused.split()
+    title, options = _best(fused)
+    halved = half(split, pairing.modalities)
+    given = {"enable_cuda_graph": "1"}
+    return {
+        "ORT fused + CUDA graph fp32": Bound(split.SerializeToString(), pairing, device, given, "fp32"),
+        f"ORT {title} + CUDA graph fp16": Bound(halved.SerializeToString(), pairing, device, given | options, "fp16"),
+    }
+
+
+def _best(fused: Fused) -> tuple[str, dict[str, str]]:
+    """Of a graph in 16 bits: what is best done with it, and the provider's options for that."""
+    return ("fused", {}) if fused.attentions else ("NHWC", {"prefer_nhwc": "1"})
 
 
 def _exported(model: onnx.ModelProto, pairing: Pairing, device: str, kind: Half) -> Any:

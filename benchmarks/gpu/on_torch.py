@@ -10,11 +10,12 @@ from torch import Tensor, nn
 import training.model
 from benchmarks.gpu.variant import Copies, Outputs, wait
 from export.graph import Graph
+from training.absence import coalition_members
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 WARMUP = 3
 
-_made = training.model.coalition_members
+_made = coalition_members
 MEMBERS: dict[tuple[int, str], Tensor] = {}
 
 
@@ -30,7 +31,7 @@ def members(modalities: int, device: torch.device) -> Tensor:
 def hold_members(modalities: int, device: str) -> None:
     """Let classifiers take the constant that is made here."""
     MEMBERS[modalities, device] = _made(modalities, torch.device(device))
-    training.model.coalition_members = members
+    training.model.coalition_members = members  # type: ignore[attr-defined]
 
 
 class InPrecision(nn.Module):
@@ -129,13 +130,14 @@ class Captured:
         self.inner, self.precision, self.device = inner, inner.precision, inner.device
         self.copies: Copies | None = None
         self.graph: torch.cuda.CUDAGraph | None = None
+        self.outputs: Outputs = ()
 
     @torch.no_grad()
     def open(self, inputs: Outputs) -> None:
         """Copy the batch and capture."""
         allow_tf32(self.precision == "tf32")
         self.copies = Copies(inputs, self.device)
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARMUP):
@@ -162,18 +164,19 @@ class Captured:
     def close(self) -> None:
         """Free the graph and what it holds."""
         self.graph = self.copies = None
-        self.outputs: Outputs = ()
+        self.outputs = ()
 
 
 def eager(graph: Graph, device: str) -> dict[str, Any]:
-    """Variants by title: eager in every precision and, on a GPU, as CUDA graphs."""
-    plain = {
-        precision: Eager(graph, precision, device) for precision in DTYPES if device == "cuda" or precision != "tf32"
-    }
-    found: dict[str, Any] = {f"torch eager {precision}": one for precision, one in plain.items()}
-    if device == "cuda":
-        found |= {f"torch CUDA graph {name}": Captured(plain[name]) for name in ("fp32", "fp16", "bf16")}
-    return found
+    """Variants by title: eager in every precision."""
+    chosen = [precision for precision in DTYPES if device == "cuda" or precision != "tf32"]
+    return {f"torch eager {precision}": Eager(graph, precision, device) for precision in chosen}
+
+
+def captured(graph: Graph, device: str) -> dict[str, Any]:
+    """Variants by title: eager as CUDA graphs."""
+    chosen = ("fp32", "fp16", "bf16") if device == "cuda" else ()
+    return {f"torch CUDA graph {precision}": Captured(Eager(graph, precision, device)) for precision in chosen}
 
 
 def compiled(graph: Graph, device: str, precision: str) -> dict[str, Any]:

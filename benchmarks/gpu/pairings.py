@@ -53,10 +53,10 @@ class Pairing:
         with torch.no_grad():
             for values in graph.parameters():
                 if values.dim() == 1:
-                    values += SPREAD * torch.randn_like(values)
-            for name, values in graph.named_buffers():
+                    values.add_(SPREAD * torch.randn_like(values))
+            for name, buffer in graph.named_buffers():
                 if "shifts." in name:
-                    values.copy_(SPREAD * torch.randn_like(values))
+                    buffer.copy_(SPREAD * torch.randn_like(buffer))
         return graph.eval().requires_grad_(False)
 
     def inputs(self, batch: int, seed: int) -> tuple[Tensor, ...]:

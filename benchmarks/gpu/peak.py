@@ -50,4 +50,4 @@ def operations(pairing: Pairing) -> float:
     batch = 2
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         pairing.graph()(*pairing.inputs(batch, 0))
-    return counter.get_total_flops() / batch
+    return float(counter.get_total_flops()) / batch

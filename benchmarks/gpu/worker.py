@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from benchmarks.gpu.variant import Variant, outputs_of_another, seconds
+from benchmarks.gpu.variant import Outputs, Variant, outputs_of_another, seconds
 from bundle.modalities import Array
 
-FAMILIES = ("eager", "compile-fp32", "compile-fp16", "ort-32", "ort-16")
+FAMILIES = ("eager", "captured", "compile-fp32", "compile-fp16", "ort-32", "ort-16", "ort-captured")
+"""Captures are apart: one that fails can leave its process without a working device."""
 SHOWN = 300
 """Characters of a failure's reason that are told."""
 GRACE = 5.0
@@ -44,18 +45,20 @@ class Holder:
         self.pairing = pairings(tiny)[pairing]
         self.variants: dict[str, Variant] = {}
         self.opened: dict[str, Variant] = {}
+        self._drawn: dict[tuple[int, int], Outputs] = {}
 
     def make(self, batches: list[int]) -> dict[str, str]:
         """Make the variants, and whatever takes long for these sizes of a batch; titles to precisions."""
         from benchmarks.gpu import on_onnx, on_torch
 
         if self.family.startswith("ort"):
-            build = on_onnx.in_32_bits if self.family == "ort-32" else on_onnx.in_16_bits
-            self.variants = build(self._exported(), self.pairing, self.device)
+            ours = {"ort-32": on_onnx.in_32_bits, "ort-16": on_onnx.in_16_bits, "ort-captured": on_onnx.captured}
+            self.variants = ours[self.family](self._exported(), self.pairing, self.device)
         else:
             graph = self.pairing.graph()
-            if self.family == "eager":
-                self.variants = on_torch.eager(graph, self.device)
+            if self.family in ("eager", "captured"):
+                theirs = {"eager": on_torch.eager, "captured": on_torch.captured}
+                self.variants = theirs[self.family](graph, self.device)
             else:
                 self.variants = on_torch.compiled(graph, self.device, self.family.removeprefix("compile-"))
         for batch in batches:
@@ -69,8 +72,8 @@ class Holder:
             try:
                 if hasattr(made, "session"):
                     made.session(batch)
-                elif self.family != "eager" and hasattr(made, "call"):
-                    made.open(self.pairing.inputs(batch, SEEN))
+                elif self.family.startswith("compile") and hasattr(made, "call"):
+                    made.open(self._inputs(batch, SEEN))
                     made.close()
             except Exception:
                 traceback.print_exc()
@@ -96,7 +99,7 @@ class Holder:
         found = {}
         for title, variant in self.variants.items():
             try:
-                variant.open(self.pairing.inputs(batch, SEEN))
+                variant.open(self._inputs(batch, SEEN))
                 self.opened[title], found[title] = variant, ""
             except Exception as error:
                 traceback.print_exc()
@@ -105,7 +108,7 @@ class Holder:
 
     def check(self, title: str, batch: int) -> list[Array]:
         """Outputs of a batch that is not the one that is timed."""
-        found = outputs_of_another(self.opened[title], self.pairing.inputs(batch, CHECKED))
+        found = outputs_of_another(self.opened[title], self._inputs(batch, CHECKED))
         return [values.float().numpy() for values in found]
 
     def time(self, title: str, budget: float, copies: bool) -> list[float]:
@@ -113,6 +116,12 @@ class Holder:
         variant = self.opened[title]
         [first] = seconds(variant, self.device, 1, copies)
         return seconds(variant, self.device, max(1, int(budget / max(first, 1e-6))), copies)
+
+    def _inputs(self, batch: int, seed: int) -> Outputs:
+        if (batch, seed) not in self._drawn:
+            self._drawn = {key: values for key, values in self._drawn.items() if key[0] == batch}
+            self._drawn[batch, seed] = self.pairing.inputs(batch, seed)
+        return tuple(values.clone() for values in self._drawn[batch, seed])
 
     def operations(self) -> float:
         """Floating-point operations of one sample, two for each product that is added."""
@@ -186,7 +195,7 @@ def _serve(pipe: Connection, given: tuple[Any, ...]) -> None:
     if given[2] == "cuda":
         import torch
 
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         from bundle.runtime import onnxruntime
 
         onnxruntime.preload_dlls()
