@@ -36,6 +36,12 @@ class Batch:
         present = self.present[known] if self.present is not None else None
         return Batch(inputs, self.labels[known], self.samples[known], self.groups[known], present)
 
+    def pin_memory(self) -> "Batch":
+        """The same batch where an accelerator can fetch it by itself."""
+        inputs = {name: tensor.pin_memory() for name, tensor in self.inputs.items()}
+        labels, samples, groups = (tensor.pin_memory() for tensor in (self.labels, self.samples, self.groups))
+        return Batch(inputs, labels, samples, groups, self.present.pin_memory() if self.present is not None else None)
+
 
 @dataclass(frozen=True)
 class Output:

@@ -19,6 +19,8 @@ MEETING, PATIENCE = timedelta(minutes=10), timedelta(days=7)
 dataset meanwhile. Where another process ended, no one waits so long."""
 GRACE = 10.0
 """Seconds in which the launcher ends the others of a process that failed."""
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL communicator was aborted")
+"""What gloo and NCCL say of a process that ended."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Where launchers write a process's number."""
 
@@ -118,13 +120,18 @@ def agree(*modules: nn.Module) -> None:
                 tensor.copy_(same)
 
 
-def linger() -> None:
-    """Before a process other than the main one says what went wrong.
+def linger(always: bool = False) -> None:
+    """Before a process other than the main one (or any, if `always`) says what went wrong.
 
     If the main one failed too, of the same or as its cause, the launcher ends this one meanwhile: things are said once.
     """
-    if number() != 0:
+    if always or number() != 0:
         time.sleep(GRACE)
+
+
+def lost(error: Exception) -> bool:
+    """Whether an error says no more than that another process is not there any more."""
+    return count() > 1 and isinstance(error, RuntimeError) and any(sign in str(error) for sign in LOST)
 
 
 def end() -> None:

@@ -13,14 +13,15 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
-from training.command import Command, conflicts, parse, resumed
+from training.columns import Chosen
+from training.command import Command, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
 from training.judging import judge
 from training.loop import Loop, Result, build_parts
 from training.pairs import SPLITS, Pairs
-from training.preparation import Prepared, decode_all, digest_of
+from training.preparation import Prepared, digest_of
 from training.progress import begin, console
 from training.saving import NOTHING_SAVED
 
@@ -41,13 +42,11 @@ def prepare(config: Config) -> Prepared:
     modalities = fitting.fit(config, pairs)
     build_parts(config, modalities, len(pairs.labels), class_weights(config.class_weights, pairs))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
-    arrays = decode_all(pairs, modalities, cache)
+    prepared = Prepared.of(config, pairs, modalities, cache)
     training = pairs.indices("train")
-    for name in modalities:
-        modalities[name] = fitting.finish(
-            modalities[name], [arrays[name][index] for index in training[: fitting.MEASURED]]
-        )
-    return Prepared(pairs, modalities, arrays)
+    for name, arrays in prepared.arrays.items():
+        modalities[name] = fitting.finish(modalities[name], Chosen(arrays, training[: fitting.MEASURED]))
+    return replace(prepared, modalities=modalities)
 
 
 def fit(config: Config, resume: bool = False) -> Result:
@@ -218,11 +217,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; --resume goes on from where it was saved last", file=sys.stderr)
+        if distributed.number() == 0:
+            print("interrupted; --resume goes on from where it was saved last", file=sys.stderr)
         return 130
-    except Exception:
-        distributed.linger()
-        raise
+    except Exception as error:
+        gone = distributed.lost(error)
+        distributed.linger(always=gone)
+        if not gone:
+            raise
+        print("error: another process ended; what it said, if anything, stands above", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -1,14 +1,15 @@
 """Batches from decoded samples: augmented for training, plain for evaluation, reproducible in both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bundle.modalities import MODALITIES, Array
-from training import distributed
+from training import distributed, frames
 from training.absence import STREAM, left_in
 from training.augment import augment
 from training.batch import Batch
@@ -24,8 +25,10 @@ class Samples(Dataset[dict[str, Array]]):
 
     The change depends on seed, epoch, sample and modality alone, not on batch order, the number of workers or the other
     modalities; and, of a sample that an epoch has again (see `Order`), on how often it had it before. Which modalities
-    are left out (`dropout`) depends on the same. Of a batch that is divided among processes (`division`) the others'
-    samples are described but not read.
+    are left out (`dropout`), and which of a clip's frames are taken, depends on the same.
+
+    A sample is asked for by the epoch and its number in it: workers live on from epoch to epoch, and hear of a new one
+    by that alone. Of a batch that is divided among processes (`division`) the others' samples are described, not read.
     """
 
     def __init__(
@@ -35,42 +38,44 @@ class Samples(Dataset[dict[str, Array]]):
         self.division = Division()
         self.prepared = prepared
         self.indices = indices
-        self.augmentation = augmentation
+        self.augmentation = augmentation if augmentation is not None and augmentation.enabled else None
         self.seed = seed
-        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Array]]:
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[dict[str, Array]]:
         """A batch: what is known of every sample, and the arrays of those that this process encodes."""
-        own = {place for part in self.division.divide(len(numbers)) for place in self.division.own(part)}
-        return [self[number] if place in own else self._known(number) for place, number in enumerate(numbers)]
+        own = {place for part in self.division.divide(len(keys)) for place in self.division.own(part)}
+        return [self[key] if place in own else self._known(key) for place, key in enumerate(keys)]
 
-    def __getitem__(self, number: int) -> dict[str, Array]:
-        sample = self._known(number)
-        before, position = divmod(number, len(self.indices))
-        index = int(self.indices[position])
-        again = (before,) if before else ()
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Array]:
+        sample = self._known(key)
+        index = int(self.indices[key[1] % len(self.indices)])
         for name, modality in self.prepared.modalities.items():
-            array = np.asarray(self.prepared.arrays[name][index])
+            array = self.prepared.arrays[name][index]
             if self.augmentation is not None:
-                generator = np.random.default_rng((self.seed, self.epoch, index, STREAMS[name], *again))
-                array = augment(name, array, self.augmentation, generator)
+                if name in self.prepared.pools:
+                    array = frames.draw(
+                        self.prepared.pools[name][index], len(array), self._generator(key, frames.STREAM)
+                    )
+                array = augment(name, array, self.augmentation, self._generator(key, STREAMS[name]))
             sample[name] = modality.normalise(array)
         return sample
 
-    def _known(self, number: int) -> dict[str, Array]:
+    def _known(self, key: tuple[int, int]) -> dict[str, Array]:
         """Label, number, group and what is left in."""
-        before, position = divmod(number, len(self.indices))
-        index = int(self.indices[position])
+        index = int(self.indices[key[1] % len(self.indices)])
         pairs = self.prepared.pairs
         present = np.ones(len(self.prepared.modalities), np.bool_)
         if self.dropout:
-            again = (before,) if before else ()
-            generator = np.random.default_rng((self.seed, self.epoch, index, STREAM, *again))
-            present = left_in(len(present), self.dropout, generator)
+            present = left_in(len(present), self.dropout, self._generator(key, STREAM))
         return {"": np.array([pairs.targets[index], index, pairs.groups[index], *present])}
+
+    def _generator(self, key: tuple[int, int], stream: int) -> np.random.Generator:
+        epoch, (before, position) = key[0], divmod(key[1], len(self.indices))
+        index = int(self.indices[position])
+        return np.random.default_rng((self.seed, epoch, index, stream, *((before,) if before else ())))
 
     def collate(self, samples: Sequence[dict[str, Array]]) -> Batch:
         """Join samples into a batch, whose inputs are those that were read."""
@@ -84,7 +89,28 @@ class Samples(Dataset[dict[str, Array]]):
         return Batch(inputs, labels, numbers, groups, torch.stack(present, dim=1).bool() if self.dropout else None)
 
 
-def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], Callable[[int], None]]:
+class Numbered(Sampler[tuple[int, int]]):
+    """Epoch and number of each sample of an order, or of epoch 0 some numbers."""
+
+    def __init__(self, order: Order | Sequence[int]) -> None:
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.order.epoch if isinstance(self.order, Order) else 0
+        return ((epoch, number) for number in self.order)
+
+
+class SetEpoch(Protocol):
+    """Says which epoch the next pass over a loader is, and how many of its samples are left out at the beginning."""
+
+    def __call__(self, epoch: int, start: int = 0) -> None:
+        """Epochs count from 0; `start` is a multiple of the batch size."""
+
+
+def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict[str, Array]], SetEpoch]:
     """Augmented batches of the training split in the order that the configuration asks for, and a function to call with
     the number of each epoch.
 
@@ -94,30 +120,45 @@ def training_loader(config: Config, prepared: Prepared) -> tuple[DataLoader[dict
     indices = prepared.pairs.indices("train")
     samples = Samples(prepared, indices, config.augment, config.seed)
     samples.dropout = config.modality_dropout
-    samples.division = division = division_of(config)
+    samples.division = division_of(config)
     order = Order(prepared.pairs.targets[indices], config.seed, config.sampling == "balanced")
 
-    def set_epoch(epoch: int) -> None:
-        samples.epoch = order.epoch = epoch
+    def set_epoch(epoch: int, start: int = 0) -> None:
+        order.epoch, order.start = epoch, start
 
-    loader = DataLoader(
+    few = 0 < len(indices) % config.batch_size < samples.division.least <= len(indices)
+    return _loader(config, samples, Numbered(order), drop_last=few), set_epoch
+
+
+def evaluation_loader(
+    config: Config, prepared: Prepared, split: str, lasting: bool = False
+) -> DataLoader[dict[str, Array]]:
+    """Plain batches of a split, in order; with `lasting` its workers live on for the next pass.
+
+    Several processes take turns with the batches; one that has none takes the first again, and `gathering.everyone`
+    keeps each sample once.
+    """
+    samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
+    numbers, division = range(len(samples)), division_of(config)
+    turns = range(division.process * config.batch_size, len(numbers), division.processes * config.batch_size)
+    own = [number for start in turns for number in numbers[start : start + config.batch_size]]
+    return _loader(config, samples, Numbered(own or numbers[: config.batch_size]), lasting=lasting)
+
+
+def _loader(
+    config: Config, samples: Samples, sampler: Numbered, drop_last: bool = False, lasting: bool = True
+) -> DataLoader[dict[str, Array]]:
+    return DataLoader(
         samples,
         config.batch_size,
-        sampler=order,
+        sampler=sampler,
         collate_fn=samples.collate,
         num_workers=config.workers,
-        drop_last=0 < len(indices) % config.batch_size < division.least <= len(indices),
+        drop_last=drop_last,
+        pin_memory=config.device != "cpu" and torch.accelerator.is_available(),
+        persistent_workers=lasting and config.workers > 0,
+        generator=torch.Generator(),  # else each pass takes a number from the one that training draws from
     )
-    return loader, set_epoch
-
-
-def evaluation_loader(config: Config, prepared: Prepared, split: str) -> DataLoader[dict[str, Array]]:
-    """Plain batches of a split, in order; of several processes each has every so-manieth of them, and at least one."""
-    samples = Samples(prepared, prepared.pairs.indices(split), None, config.seed)
-    starts = range(0, len(samples), config.batch_size)
-    every = [list(range(start, min(start + config.batch_size, len(samples)))) for start in starts]
-    own = every[distributed.number() :: distributed.count()] if distributed.count() > 1 else every
-    return DataLoader(samples, batch_sampler=own or every[:1], collate_fn=samples.collate, num_workers=config.workers)
 
 
 def division_of(config: Config) -> Division:

@@ -65,7 +65,7 @@ class Loop:
         self.optimizer = self._build_optimizer()
         self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
-        self.validation = evaluation_loader(config, prepared, "val")
+        self.validation = evaluation_loader(config, prepared, "val", lasting=True)
         self.test = evaluation_loader(config, prepared, "test")
         self.model = self.accelerator.prepare_model(self.model, evaluation_mode=True)  # no wrapper: see `Stepping`
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
@@ -80,9 +80,11 @@ class Loop:
         config = self.config
         groups = [{"params": list(self.model.parameters())}, {"params": list(self.method.trained())}]
         groups = [group for group in groups if group["params"]]
+        fused = True if self.accelerator.device.type == "cuda" else None  # every weight is read and written once a step
         if config.optimiser == "sgd":
-            return torch.optim.SGD(groups, config.learning_rate, config.momentum, weight_decay=config.weight_decay)
-        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+            momentum, decay = config.momentum, config.weight_decay
+            return torch.optim.SGD(groups, config.learning_rate, momentum, weight_decay=decay, fused=fused)
+        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=fused)
 
     def run(self) -> Result:
         """Train to the last epoch, then measure the kept weights on validation and test.

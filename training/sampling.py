@@ -67,13 +67,16 @@ class Order(Sampler[int]):
         self.seed = seed
         self.balanced = balanced
         self.epoch = 0
+        self.start = 0
+        """How many samples of the epoch are left out at its beginning: those that a resumed training had."""
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __iter__(self) -> Iterator[int]:
         shuffled = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.targets))
-        return iter((self._drawn()[shuffled] if self.balanced else shuffled).tolist())
+        numbers = self._drawn()[shuffled] if self.balanced else shuffled
+        return map(int, numbers[self.start :])  # one by one: a list of them would be a Python object for each sample
 
     def _drawn(self) -> NDArray[np.int64]:
         """`(samples,)` numbers, class by class."""

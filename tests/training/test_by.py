@@ -95,7 +95,7 @@ def test_a_column_that_cannot_be_measured_by_is_refused_before_anything_is_decod
     def decode(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("training.fit.decode_all", decode)
+    monkeypatch.setattr("training.preparation.decode_all", decode)
     (line,) = refused(sites, "--by", column)
     assert line.startswith(said)
 
