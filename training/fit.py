@@ -14,7 +14,7 @@ from typing import Any
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
 from training.columns import Chosen
-from training.command import Command, parse, resumed
+from training.command import Command, conflicts, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights

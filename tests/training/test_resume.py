@@ -281,7 +281,7 @@ def test_a_training_killed_while_it_reads_its_data_starts_over(
         assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
     options = ("--method", "joint", *OPTIONS, *(["--overwrite"] if before == "a finished run" else []))
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("training.fit.decode_all", kill_on_call(1, preparation.decode_all, before=True))
+        patched.setattr("training.preparation.decode_all", kill_on_call(1, preparation.decode_all, before=True))
         fit(table, *options)
     capsys.readouterr()
     assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
