@@ -2,6 +2,7 @@
 
 BundleError
 ├── ManifestError          the bundle on disk is not what its manifest says, or says nothing we can read
+├── ExecutionUnavailable   the graph cannot run where it was asked to: no such GPU, driver or library
 ├── SelfCheckFailed        the bundle does not reproduce its own golden samples on this machine
 ├── TableError             a table, or a row of it, that cannot be read as samples, or a table that cannot be written
 ├── WorkCancelled          nobody waits for the answer any more, so the work was ended; says nothing about the input
@@ -17,6 +18,10 @@ class BundleError(Exception):
 
 class ManifestError(BundleError):
     """A bundle folder that must not be used: missing, altered, of another version or inconsistent."""
+
+
+class ExecutionUnavailable(BundleError):
+    """A graph that cannot run where it was asked to; the message has the reason of the driver or library."""
 
 
 class SelfCheckFailed(BundleError):

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from bundle import coalitions
 from bundle.checking import build, parse
 from bundle.errors import ManifestError
+from bundle.execution import Precision
 from bundle.files import check_file, check_names, read
 from bundle.modalities import MODALITIES, Modality
 
@@ -120,6 +121,8 @@ class Manifest:
     """For each modality, the distance from the training data beyond which an input is called unusual."""
     abstain_below: float | None = None
     """Answers whose predicted class is less probable than this abstain, where a request does not say otherwise."""
+    precision: Precision = "fp32"
+    """What the graph's towers compute in."""
     engines: tuple[dict[str, Any], ...] = ()
     schema_version: int = SCHEMA_VERSION
 

@@ -1,21 +1,24 @@
 """ONNX Runtime over one bundle: raw samples in, Predictions out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT, Prediction, answers
-from bundle.checking import one_line
+from bundle.engines import profiles
 from bundle.errors import ManifestError
+from bundle.execution import Execution, Target
 from bundle.files import read
 from bundle.graph_file import check_graph_file
 from bundle.manifest import GRAPH
 from bundle.modalities import Payload
 from bundle.preparing import Arrays, Preparation
-from bundle.runtime import onnxruntime
+from bundle.session import GraphFile, Running, Session
 from bundle.work import Work
 
 __all__ = ["Arrays", "Predictor"]
 
+ON_CPU = Execution()
 ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
@@ -24,45 +27,43 @@ class Predictor(Preparation):
 
     Args:
         folder: the bundle.
-        providers: ONNX Runtime execution providers, best first; the one really in use is `provider`.
-        threads: threads for one inference; None lets ONNX Runtime use every core.
+        execution: where the graph may run, and how; what really runs it is `running`.
+        threads: threads for one inference on the CPU, over those of `execution`.
 
     Raises:
         ManifestError: the bundle must not be used.
+        ExecutionUnavailable: it cannot run where it was asked to.
     """
 
-    def __init__(
-        self, folder: Path, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int | None = None
-    ) -> None:
+    def __init__(self, folder: Path, execution: Execution = ON_CPU, threads: int | None = None) -> None:
         super().__init__(folder)
         self.folder = folder
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.load_model_format", "ONNX")
         content = read(folder, GRAPH)
         check_graph_file(content)
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=list(providers))
-        except Exception as error:  # ONNX Runtime raises its own and built-in types
-            raise ManifestError(
-                f"{GRAPH}: expected a graph that loads, found one that does not ({one_line(error)})"
-            ) from None
-        self._session.disable_fallback()
+        shapes = profiles(self.modalities, execution.gpu.largest_batch)
+        chosen = execution if threads is None else replace(execution, threads=threads)
+        self._session = Session(GraphFile(content, self.manifest.precision, shapes), chosen)
         self._check_graph()
-        self._outputs = [node.name for node in self._session.get_outputs()]
 
     @property
     def provider(self) -> str:
-        """The execution provider that really runs the graph, which may differ from the one asked for."""
-        return str(self._session.get_providers()[0])
+        """The execution provider that really runs the graph."""
+        return self.running.provider
+
+    @property
+    def running(self) -> Running:
+        """What really runs the graph: provider, device, precision."""
+        return self._session.running
+
+    @property
+    def refused(self) -> dict[Target, str]:
+        """Targets that were asked for before the one that is used, and why they cannot be."""
+        return self._session.refused
 
     def _check_graph(self) -> None:
         names = self.manifest.modalities
         stated = {**{entry.name: entry.dtype for entry in self.manifest.inputs}, PRESENT: "bool"}
-        nodes = {node.name: node for node in self._session.get_inputs()}
+        nodes = {node.name: node for node in self._session.inputs}
         found = {name: ORT_TYPES.get(node.type, node.type) for name, node in nodes.items()}
         if stated != found:
             raise ManifestError(f"{GRAPH}: expected inputs {stated}, found {found}")
@@ -76,7 +77,7 @@ class Predictor(Preparation):
         classes = len(self.manifest.labels)
         expected: dict[str, tuple[int, ...]] = {LOGITS: (classes,), COALITIONS: (1 << len(names), classes)}
         expected |= {SHARE + name: (classes,) for name in names} | {SHIFT + name: () for name in names}
-        outputs = {node.name: node.shape for node in self._session.get_outputs()}
+        outputs = {node.name: node.shape for node in self._session.outputs}
         if set(outputs) != set(expected):
             raise ManifestError(f"{GRAPH}: expected outputs {sorted(expected)}, found {sorted(outputs)}")
         for name, shape in outputs.items():
@@ -92,17 +93,7 @@ class Predictor(Preparation):
         Raises:
             WorkCancelled: the work was cancelled; the graph ends after the node that it is at.
         """
-        feed = self.feed(batch)
-        if work is None:
-            return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
-        options = onnxruntime.RunOptions()
-        with work.watched(lambda: setattr(options, "terminate", True)):
-            try:
-                values = self._session.run(self._outputs, feed, options)
-            except Exception:  # ONNX Runtime has no type of its own for a run that was ended
-                work.check()
-                raise
-        return dict(zip(self._outputs, values, strict=True))
+        return self._session.run(self.feed(batch), work)
 
     def infer(self, batch: Sequence[Arrays], work: Work | None = None) -> list[Prediction]:
         """Answers for prepared samples, in order; `work`, which is that of the whole batch, may end it early.

@@ -19,6 +19,7 @@ from bundle.manifest import FILE
 from export.assemble import assemble
 from export.calibrate import Wanted
 from export.errors import ExportError, NotCalibrated
+from export.half import Half
 from export.summary import lines
 from export.to_triton import check_name, to_triton
 from export.triton_config import TritonOptions
@@ -57,6 +58,9 @@ class Options:
     quantize: Literal["int8"] | None = None
     """Compute the encoders in eight bits, for a CPU; needs the data of the training. Refused where accuracy on test
     drops by 0.5 points or more, or the calibration error rises by 0.01 or more."""
+    precision: Half | None = None
+    """Compute the encoders in sixteen bits, for a GPU: fp16 runs everywhere, bf16 on a GPU only. Needs the data of the
+    training, and is refused as eight bits are, or where an output is further than 0.05 from the trained model's."""
     triton: Path | None = None
     """Folder of Triton model repositories, one a flavour; a model of the name that is there gets a further version."""
     triton_model: TritonOptions = field(default_factory=TritonOptions)
@@ -66,12 +70,13 @@ class Options:
         """What is to be measured.
 
         Raises:
-            NotCalibrated: options that contradict one another, or shares that are none.
+            ExportError: options that contradict one another, or shares that are none.
         """
         if self.calibrate and self.no_calibrate:
             raise NotCalibrated("--calibrate and --no-calibrate contradict one another; give one of them")
         calibrate = True if self.calibrate else False if self.no_calibrate else None
-        return Wanted(calibrate, self.shift_quantile, self.abstain_below, self.abstain_risk, self.quantize)
+        thresholds = (self.shift_quantile, self.abstain_below, self.abstain_risk)
+        return Wanted(calibrate, *thresholds, self.quantize, self.precision)
 
     def bundle(self) -> Path:
         """The folder of the bundle that is made, or is there.
@@ -84,8 +89,9 @@ class Options:
         if (self.source / FILE).is_file():
             if self.to is not None or self.triton is None:
                 raise ExportError(f"{self.source} is a bundle already: --triton REPOSITORY is what can be made of it")
-            if self.quantize is not None:
-                raise ExportError(f"{self.source} is a bundle already: --quantize is for the export of a run")
+            if self.quantize is not None or self.precision is not None:
+                option = "--precision" if self.quantize is None else "--quantize"
+                raise ExportError(f"{self.source} is a bundle already: {option} is for the export of a run")
             return self.source
         if self.to is None:
             raise ExportError("expected --to BUNDLE, the folder that is to be made of the run")

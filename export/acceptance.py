@@ -1,7 +1,8 @@
-"""Whether a quantised graph is good enough: how often it is right and how far it can be believed, beside 32 bits."""
+"""Whether a graph in eight or sixteen bits is good enough: how often it is right and believed, beside 32 bits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from export.errors import NotAccepted
 from training.measures.improvement import Improvement
@@ -10,6 +11,8 @@ LARGEST_DROP = 0.005
 """The accuracy on test must drop by less than this."""
 LARGEST_RISE = 0.01
 """The expected calibration error on test must rise by less than this."""
+LARGEST_DIFFERENCE = 0.05
+"""In sixteen bits, of a probability, and of a distance as a share of one more than itself: any held-out sample's."""
 ROUNDING = 1e-9
 
 
@@ -26,10 +29,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What eight bits cost, measured."""
+    """What fewer bits cost, measured."""
 
+    kind: Literal["int8", "fp16", "bf16"]
     ways: Mapping[str, str]
-    """By modality, how its tower is quantised; those that are not are left out."""
+    """By modality, how its tower is converted; those that are not are left out."""
     before: Figures
     after: Figures
     samples: int
@@ -41,6 +45,17 @@ class Acceptance:
     spread: float
     """Largest difference of an output between two ways to run the graph itself: alone or in a batch, and with integers
     or as the graph defines them."""
+
+    @property
+    def option(self) -> str:
+        """What asks for it."""
+        return f"--{'quantize' if self.kind == 'int8' else 'precision'} {self.kind}"
+
+    @property
+    def tolerance(self) -> float:
+        """How far two devices may be apart. In sixteen bits each rounds in its own way, about as far from the trained
+        model as the other, so twice that."""
+        return self.spread if self.kind == "int8" else max(self.spread, 2 * self.difference)
 
     @property
     def told(self) -> str:
@@ -63,14 +78,19 @@ def accept(found: Acceptance) -> None:
     """Accept what was measured.
 
     Raises:
-        NotAccepted: accuracy or calibration error suffer more than they may.
+        NotAccepted: accuracy or calibration error suffer more than they may, or sixteen bits move an output too far.
     """
+    if found.kind != "int8" and found.difference > LARGEST_DIFFERENCE:
+        raise NotAccepted(
+            f"{found.option} is refused: expected outputs within {LARGEST_DIFFERENCE:g} of the trained model's, found "
+            f"{found.difference:.3g} ({found.told}); without it the bundle is exported in 32 bits"
+        )
     drop = found.before.accuracy - found.after.accuracy
     rise = found.after.calibration_error - found.before.calibration_error
     if drop < LARGEST_DROP - ROUNDING and rise < LARGEST_RISE - ROUNDING:
         return
     raise NotAccepted(
-        f"--quantize int8 is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
+        f"{found.option} is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
         f"calibration error a rise under {LARGEST_RISE:g}, found a drop of {100 * drop:.2f} points and a rise of "
-        f"{rise:.4f} ({found.told}); without --quantize the bundle is exported in 32 bits"
+        f"{rise:.4f} ({found.told}); without it the bundle is exported in 32 bits"
     )

@@ -20,8 +20,8 @@ from export.card import card
 from export.errors import ExportError
 from export.feeds import BATCHES, masked, prepare, random_feed, stack
 from export.graph import Graph, declare
-from export.int8 import Golden, to_int8
 from export.provenance import provenance
+from export.reduced import Golden, load, reduce
 from export.to_onnx import to_onnx
 from training.checkpoint import Checkpoint
 from training.measures.improvement import Improvement, improvements
@@ -35,7 +35,7 @@ class Assembled:
     """What an export came to."""
 
     difference: float
-    """Largest difference of an output between torch and ONNX; in eight bits, over all held-out samples."""
+    """Largest difference of an output between torch and ONNX; in fewer than 32 bits, over all held-out samples."""
     measured: Measured
     found: tuple[Improvement, ...]
     """Calibration on test."""
@@ -61,11 +61,11 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False, 
     try:
         proved = _prove(run, aside)
         difference = proved.difference
-        if wanted.quantize is not None:
-            measured, found = to_int8(run, aside, proved.golden, found[0], wanted)
+        if wanted.option:
+            measured, found = reduce(run, aside, proved.golden, found[0], wanted)
             assert measured.quantized is not None
             difference = measured.quantized.difference
-        outputs = parity.run(parity.load(aside / GRAPH), proved.golden.feed)
+        outputs = parity.run(load(aside / GRAPH), proved.golden.feed)
         write_golden(proved.samples, proved.payloads, outputs, aside / GOLDEN)
         done = Assembled(difference, measured, found)
         _write(run, aside, name, done)
@@ -128,7 +128,8 @@ def _prove(run: Checkpoint, folder: Path) -> _Proved:
 
 
 def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
-    """Write everything else, the manifest last, and check the bundle as its users will."""
+    """Write everything else, the manifest last, and check the bundle as its users will, but for bf16: only a GPU runs
+    it, and its golden samples are replayed where it is served."""
     for modality in run.modalities.values():
         for file, content in modality.files().items():
             (folder / file).write_bytes(content)
@@ -146,10 +147,12 @@ def _write(run: Checkpoint, folder: Path, name: str, done: Assembled) -> None:
         {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != FILE},
         provenance(run, done.difference, done.measured, done.found),
         done.measured.calibration,
-        Tolerance(probabilities=max(parity.TOLERANCE, quantized.spread if quantized is not None else 0.0)),
+        Tolerance(probabilities=max(parity.TOLERANCE, quantized.tolerance if quantized is not None else 0.0)),
         done.measured.expectations,
         done.measured.shifts,
         done.measured.abstain_below,
+        "fp32" if quantized is None else quantized.kind,
     )
     (folder / FILE).write_text(manifest.to_json(), encoding="utf-8")
-    selfcheck(Predictor(folder))
+    if manifest.precision != "bf16":
+        selfcheck(Predictor(folder))

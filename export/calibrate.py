@@ -8,7 +8,8 @@ from typing import Literal
 from bundle.answer import softmax
 from bundle.manifest import Calibration, Expectation
 from export.acceptance import Acceptance
-from export.errors import NotCalibrated
+from export.errors import ExportError, NotCalibrated
+from export.half import Half
 from training import scoring
 from training.checkpoint import SCORES, Checkpoint
 from training.errors import CheckpointError
@@ -33,8 +34,19 @@ class Wanted:
     """Largest share of the answers that may be wrong, 0..1."""
     quantize: Literal["int8"] | None = None
     """Whether the towers are computed in eight bits."""
+    precision: Half | None = None
+    """Whether the towers are computed in sixteen bits, and of which kind."""
+
+    @property
+    def option(self) -> str:
+        """What asks for fewer than 32 bits; empty where nothing does."""
+        if self.precision is not None:
+            return f"--precision {self.precision}"
+        return "" if self.quantize is None else f"--quantize {self.quantize}"
 
     def __post_init__(self) -> None:
+        if self.quantize is not None and self.precision is not None:
+            raise ExportError("--quantize and --precision exclude one another; give one of them")
         for what, value in (("abstain-below", self.abstain_below), ("abstain-risk", self.abstain_risk)):
             if value is not None and not 0 <= value <= 1:
                 raise NotCalibrated(f"--{what}: expected a share from 0 to 1, got {value:g}")
@@ -61,7 +73,7 @@ class Measured:
     abstention: Abstention | None = None
     """What the threshold gave on validation, where it was chosen there."""
     quantized: Acceptance | None = None
-    """What eight bits cost; None of a graph in 32 bits."""
+    """What fewer bits cost; None of a graph in 32."""
 
 
 def measure(run: Checkpoint, wanted: Wanted) -> Measured:

@@ -6,7 +6,7 @@ ExportError
 ├── ShapeMismatch      outputs of another shape than torch's, or none for a batch that torch takes
 ├── ValueMismatch      values further from torch's than the tolerance, or that contradict one another
 ├── NotCalibrated      what was asked for cannot be learned from the run's validation samples
-└── NotAccepted        in eight bits the classifier is more often wrong, or less to be believed, than is allowed
+└── NotAccepted        in fewer bits the classifier is more often wrong, or less to be believed, than is allowed
 """
 
 
@@ -35,7 +35,7 @@ class NotCalibrated(ExportError):
 
 
 class NotAccepted(ExportError):
-    """A quantised graph loses more than it may on the held-out samples; the message holds the figures."""
+    """A graph in fewer bits loses more than it may on the held-out samples; the message holds the figures."""
 
 
 def first_line(error: BaseException) -> str:

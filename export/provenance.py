@@ -39,7 +39,7 @@ def provenance(run: Checkpoint, difference: float, measured: Measured, found: Se
             "calibration": _calibration(measured, found),
             "shift_quantile": measured.shift_quantile,
             "abstention": None if measured.abstention is None else asdict(measured.abstention),
-            "quantization": None if measured.quantized is None else {"kind": "int8", **asdict(measured.quantized)},
+            "quantization": None if measured.quantized is None else asdict(measured.quantized),
             "versions": {**versions, "onnxruntime": onnxruntime.__version__},
         },
     }

@@ -9,7 +9,9 @@ def lines(modalities: tuple[str, ...], done: Assembled) -> list[str]:
     """Temperatures and what they did, the accuracy to expect without each modality, and the thresholds."""
     told = [_calibration(done), _expectations(modalities, done)]
     if done.measured.quantized is not None:
-        told.append(f"int8: {done.measured.quantized.told}")
+        told.append(f"{done.measured.quantized.kind}: {done.measured.quantized.told}")
+        if done.measured.quantized.kind == "bf16":
+            told.append("proved on a CPU that rounds as bf16 does; a GPU that serves it replays its golden samples")
     unshifted = done.measured.unshifted
     if unshifted:
         told.append(f"no threshold of unusual inputs for {', '.join(unshifted)}: {next(iter(unshifted.values()))}")

@@ -12,7 +12,7 @@ from bundle.errors import BundleError, ManifestError
 from bundle.manifest import Manifest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
-from serving import providers
+from bundle.session import check_targets
 from serving.logs import NAME
 from serving.measuring import batch_size, sample_seconds
 from serving.settings import PREFIX, Settings
@@ -42,7 +42,9 @@ def check(settings: Settings) -> list[Path]:
 
     Raises:
         ManifestError: no bundle is named, one must not be used, or two have one name.
+        ExecutionUnavailable: none of the providers can be used, or none is a GPU and one is required.
     """
+    check_targets(settings.execution())
     if not settings.bundles:
         raise ManifestError(f"{PREFIX}BUNDLES names no bundle: set it to folders or model tags, with commas")
     names: dict[str, str] = {}
@@ -83,14 +85,17 @@ def load(settings: Settings) -> list[Loaded]:
 
 def _load_one(folder: Path, settings: Settings) -> Loaded:
     try:
-        predictor = providers.load(folder, settings.providers, settings.inference_threads)
+        predictor = Predictor(folder, settings.execution())
         count = selfcheck(predictor)
         batch = batch_size(predictor, settings.max_batch)
         seconds = sample_seconds(predictor)
     except BundleError as error:
         raise type(error)(f"{folder}: {error}") from None
+    running = {name: value for name, value in vars(predictor.running).items() if name != "target"}
+    for target, reason in predictor.refused.items():
+        logger.warning("cannot be used", extra={"model": predictor.manifest.name, "target": target, "reason": reason})
     logger.info(
         "reproduced its golden samples",
-        extra={"model": predictor.manifest.name, "samples": count, "provider": predictor.provider, "batch": batch},
+        extra={"model": predictor.manifest.name, "samples": count, **running, "batch": batch},
     )
     return Loaded(predictor, batch, seconds)

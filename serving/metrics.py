@@ -15,6 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from bundle.answer import Prediction
+from bundle.session import Running
 from serving.journey import STAGES, Journey
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -55,12 +56,12 @@ class ModelNumbers:
     """What one loaded bundle counts.
 
     Args:
-        provider: what runs it.
+        running: what runs it.
         queue: tells how many samples wait for it.
     """
 
-    def __init__(self, provider: str, queue: Callable[[], int]) -> None:
-        self.provider = provider
+    def __init__(self, running: Running, queue: Callable[[], int]) -> None:
+        self.running = running
         self.queue = queue
         self.sizes = Histogram(SIZES)
         """Samples of each inference."""
@@ -148,7 +149,9 @@ class Metrics(Collector):
         info = InfoMetricFamily("infobridge_model", "The loaded models, and what runs them.", labels=("model",))
         queue = GaugeMetricFamily("infobridge_queue_length", "Samples that wait, by model.", labels=("model",))
         for name, numbers in models.items():
-            info.add_metric((name,), {"provider": numbers.provider})
+            running = numbers.running
+            told = {"provider": running.provider, "device": running.device, "precision": running.precision}
+            info.add_metric((name,), told)
             queue.add_metric((name,), numbers.queue())
         yield info
         yield queue

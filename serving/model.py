@@ -43,7 +43,7 @@ class ServedModel:
         self.batch = batch
         self.fields = {name: field_type(modality) for name, modality in predictor.modalities.items()}
         """How a request carries each input: `file`, `string` or `object`."""
-        self.numbers = ModelNumbers(predictor.provider, lambda: self._lane.waiting)
+        self.numbers = ModelNumbers(predictor.running, lambda: self._lane.waiting)
         self.examples = Examples(predictor)
         self._limits = settings.limits()
         self._require_all = settings.require_all
@@ -121,6 +121,9 @@ class ServedModel:
             provenance=manifest.provenance,
             schema_version=manifest.schema_version,
             provider=self.predictor.provider,
+            device=self.predictor.running.device,
+            precision=self.predictor.running.precision,
+            nodes=self.predictor.running.nodes,
             batch=self.batch,
             examples=self.examples.inputs,
             sha256=self._sha256,

@@ -165,6 +165,12 @@ class ModelDescription:
     schema_version: int
     provider: str
     """The ONNX Runtime execution provider really in use."""
+    device: str
+    """What it runs on: `cpu`, or the GPU with its number and name."""
+    precision: str
+    """What the encoders compute in: `fp32`, `tf32`, `fp16`, `bf16` or `int8`."""
+    nodes: dict[str, int]
+    """How many of the graph's nodes each execution provider took; a GPU's leaves sizes of arrays to the CPU."""
     batch: int
     """Samples that one inference joins at most, as measured at start."""
     examples: tuple[tuple[str, ...], ...]

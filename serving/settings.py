@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from bundle.execution import LARGEST_BATCH, Execution, Gpu, Target
 from bundle.limits import Limits
 
 PREFIX = "INFOBRIDGE_"
@@ -47,8 +48,25 @@ class Settings:
 
     bundles: tuple[str, ...] = ()
     """Bundle folders, or tags of BentoML's model store, separated by commas. At least one is needed to serve."""
-    providers: tuple[Annotated[str, Field(min_length=1)], ...] = ("CPUExecutionProvider",)
-    """ONNX Runtime execution providers, best first. A bundle that ends up on one not listed is refused."""
+    providers: tuple[Target, ...] = ("cpu",)
+    """Where graphs may run: `cpu`, `cuda`, `tensorrt`, best first, separated by commas. A bundle that runs on none of
+    them is refused, with the reasons."""
+    require_gpu: bool = False
+    """Whether to refuse to start, rather than run on the CPU, where no GPU works, also if `cpu` is listed."""
+    gpu_device: Annotated[int, Field(ge=0)] = Gpu.device
+    """Number of the GPU, from 0."""
+    gpu_tf32: bool = Gpu.tf32
+    """Whether products in 32 bits may round their factors to TF32, which is faster and changes answers a little."""
+    gpu_convolutions: Literal["heuristic", "exhaustive", "default"] = Gpu.convolutions
+    """How cuDNN chooses an algorithm: `exhaustive` tries them all, for seconds, whenever a batch has a new size."""
+    gpu_memory: Count | None = Gpu.memory
+    """Most bytes that each bundle takes on the GPU; unset is no limit."""
+    gpu_growth: Literal["doubled", "exact"] = Gpu.growth
+    """How that memory grows: `exact` leaves more to other processes and asks for more more often."""
+    tensorrt_fp16: bool = Gpu.tensorrt_fp16
+    """Whether TensorRT may compute graphs of 32 bits in 16."""
+    tensorrt_engines: Path = Gpu.engines
+    """Folder that keeps TensorRT's engines, which take minutes to build."""
     inference_threads: Count | None = None
     """Threads for one inference; unset lets ONNX Runtime use every core."""
     decode_threads: Count = field(default_factory=lambda: cores() + 1)
@@ -92,6 +110,24 @@ class Settings:
     """Origins whose pages a browser lets call this service, separated by commas; `*` is every one. Unset: none."""
     access_log: bool = True
     """Whether every request leaves a line in the log."""
+
+    def execution(self) -> Execution:
+        """Where and how graphs run.
+
+        Raises:
+            ExecutionUnavailable: a GPU is required, and none is among the providers.
+        """
+        gpu = Gpu(
+            self.gpu_device,
+            self.gpu_tf32,
+            self.gpu_convolutions,
+            self.gpu_memory,
+            self.gpu_growth,
+            self.tensorrt_fp16,
+            self.tensorrt_engines,
+            max(LARGEST_BATCH, self.max_batch),
+        )
+        return Execution(self.providers, self.require_gpu, self.inference_threads, gpu)
 
     def limits(self) -> Limits:
         """What a payload may have."""

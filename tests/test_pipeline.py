@@ -3,7 +3,6 @@
 import csv
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,59 +10,23 @@ import pytest
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from clients.rest import Client
-from export.__main__ import main as export
+from tests import pipeline
 from tests.bundles import PAIRINGS
-from tests.conftest import ROOT
+from tests.pipeline import Trained
 from tests.serving.process import Server, environment, serving
 from tests.trained import agrees, held_out, payloads
-from training.checkpoint import Checkpoint, read
-from training.fit import main as fit
 
 pytest.importorskip("bentoml")
-
-SMALL = {
-    "audio": "--audio.encoder.width 16",
-    "video": "--video.size 24 --video.encoder.width 16",
-    "image": "--image.size 24 --image.encoder.width 16",
-    "text": "--text.encoder.width 16 --text.encoder.layers 1 --text.encoder.heads 2",
-    "pathology": "--pathology.size 24 --pathology.encoder.width 16",
-    "genomics": "",
-}
-
-
-@dataclass(frozen=True)
-class Trained:
-    run: Checkpoint
-    bundle: Path
-    table: Path
-
-
-def train(modalities: tuple[str, ...]) -> Trained:
-    """Train and export in the working folder, with paths as a user types them."""
-    name = "-".join(modalities)
-    options = " ".join(SMALL[modality] for modality in modalities).split()
-    options += ["--dataset.folder", "data", "--dataset.samples", "80", "--modalities", *modalities]
-    assert fit([*options, "--epochs", "2", "--out", f"runs/{name}"]) == 0
-    assert export([f"runs/{name}", "--to", f"bundles/{name}"]) == 0
-    [table] = Path("data").glob(f"{name}-*/table.csv")
-    return Trained(read(Path("runs", name).resolve()), Path("bundles", name).resolve(), table.resolve())
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a space in its path, from which the programs of this checkout run."""
-    folder = tmp_path_factory.mktemp("pipeline") / "my check out"
-    folder.mkdir()
-    for package in ("bundle", "serving"):
-        (folder / package).symlink_to(ROOT / package)
-    return folder
+    return pipeline.checkout(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
-def trained(checkout: Path) -> dict[tuple[str, ...], Trained]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(checkout)
-        return {pairing: train(pairing) for pairing in PAIRINGS}
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Trained]:
+    return pipeline.trained(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")

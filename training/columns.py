@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import Any, TypeVar, overload
 
 import numpy as np
+import pyarrow
 from numpy.typing import NDArray
 
 Item = TypeVar("Item", covariant=True)
@@ -137,6 +138,11 @@ def compact(items: Sequence[Any]) -> Sequence[Any]:
     for row, item in zip(values, items, strict=True):
         row[:] = [np.nan if value is None else value for value in item.values()]
     return Vectors(tuple(items[0]), values)
+
+
+def release() -> None:
+    """Give back to the system what reading a table took: pandas keeps texts in Arrow, whose pool keeps freed memory."""
+    pyarrow.default_memory_pool().release_unused()
 
 
 def aside(values: NDArray[Any]) -> NDArray[Any]:

@@ -13,13 +13,14 @@ from typing import Any
 
 from bundle.errors import BundleError
 from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
-from training.columns import Chosen
+from training.columns import Chosen, release
 from training.command import Command, conflicts, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
 from training.judging import judge
 from training.loop import Loop, Result, build_parts
+from training.measures.micro_auc import micro_auc_of
 from training.pairs import SPLITS, Pairs
 from training.preparation import Prepared, digest_of
 from training.progress import begin, console
@@ -37,6 +38,7 @@ def prepare(config: Config) -> Prepared:
     tracking.check(config.tracker)
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
+    release()
     breakdown.check(pairs, config.by)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
@@ -99,6 +101,10 @@ def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any
     """Write what was found, run.json last, and say it."""
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
+    areas: dict[str, float] = {}
+    if catalog.load("datasets", config.dataset).MICRO_AUC:
+        for split, name in breakdown.SPLITS.items():
+            metrics[name]["micro_auc"] = areas[name] = micro_auc_of(result.scores[split])
     groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
     if groups:
         metrics["groups"] = breakdown.facts(groups)
@@ -110,6 +116,8 @@ def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")
+    if areas:
+        console.print("micro-AUC " + ", ".join(f"{name} {area:.3f}" for name, area in areas.items()))
     told = (line for found in groups for line in breakdown.lines(found))
     for line in (
         *told,

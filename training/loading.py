@@ -51,31 +51,34 @@ class Samples(Dataset[dict[str, Array]]):
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Array]:
         sample = self._known(key)
-        index = int(self.indices[key[1] % len(self.indices)])
+        index, _ = self._place(key)
         for name, modality in self.prepared.modalities.items():
             array = self.prepared.arrays[name][index]
             if self.augmentation is not None:
                 if name in self.prepared.pools:
-                    array = frames.draw(
-                        self.prepared.pools[name][index], len(array), self._generator(key, frames.STREAM)
-                    )
+                    pool = self.prepared.pools[name][index]
+                    array = frames.draw(pool, len(array), self._generator(key, frames.STREAM))
                 array = augment(name, array, self.augmentation, self._generator(key, STREAMS[name]))
             sample[name] = modality.normalise(array)
         return sample
 
     def _known(self, key: tuple[int, int]) -> dict[str, Array]:
         """Label, number, group and what is left in."""
-        index = int(self.indices[key[1] % len(self.indices)])
+        index, _ = self._place(key)
         pairs = self.prepared.pairs
         present = np.ones(len(self.prepared.modalities), np.bool_)
         if self.dropout:
             present = left_in(len(present), self.dropout, self._generator(key, STREAM))
         return {"": np.array([pairs.targets[index], index, pairs.groups[index], *present])}
 
+    def _place(self, key: tuple[int, int]) -> tuple[int, int]:
+        """Which sample of the dataset is asked for, and how often the epoch had it before."""
+        before, position = divmod(key[1], len(self.indices))
+        return int(self.indices[position]), before
+
     def _generator(self, key: tuple[int, int], stream: int) -> np.random.Generator:
-        epoch, (before, position) = key[0], divmod(key[1], len(self.indices))
-        index = int(self.indices[position])
-        return np.random.default_rng((self.seed, epoch, index, stream, *((before,) if before else ())))
+        index, before = self._place(key)
+        return np.random.default_rng((self.seed, key[0], index, stream, *((before,) if before else ())))
 
     def collate(self, samples: Sequence[dict[str, Array]]) -> Batch:
         """Join samples into a batch, whose inputs are those that were read."""

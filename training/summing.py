@@ -23,7 +23,7 @@ class Summing:
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self._waiting = False
         for parameter in self.parameters:
-            parameter.register_hook(self._sum)
+            parameter.register_hook(self._sum)  # type: ignore[no-untyped-call]
 
     def _sum(self, gradient: Tensor) -> Tensor:
         if self._waiting:
@@ -49,5 +49,6 @@ class Summing:
             return
         flat = torch.cat([gradient.reshape(-1) for gradient in found])
         distributed.all_reduce(flat)
-        for gradient, part in zip(found, flat.split([gradient.numel() for gradient in found]), strict=True):
+        parts = torch.split(flat, [gradient.numel() for gradient in found])
+        for gradient, part in zip(found, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))

@@ -12,6 +12,7 @@ from training.measures.intervals import accuracy_interval
 from training.measures.macro_f1 import macro_f1_interval
 from training.measures.outputs import independent_groups
 
+BITS = {"int8": "eight", "fp16": "sixteen", "bf16": "sixteen"}
 KEPT = {"best": "the best on the validation split", "last": "the last"}
 
 
@@ -21,7 +22,7 @@ def data(run: Checkpoint, difference: float, quantized: Acceptance | None = None
     Args:
         run: the finished training.
         difference: largest difference of a probability between torch and the graph.
-        quantized: what eight bits cost, where the graph computes in them.
+        quantized: what fewer than 32 bits cost, where the graph computes in them.
     """
     facts = run.provenance["data"]
     counts = ", ".join(f"{count} {split}" for split, count in facts["samples"].items())
@@ -33,8 +34,8 @@ def data(run: Checkpoint, difference: float, quantized: Acceptance | None = None
     ]
     if quantized is not None:
         lines.append(
-            f"- The encoders compute in eight bits (int8: {quantized.told}). All other figures are of this graph, but "
-            "for what deletions cost and what is told of the training."
+            f"- The encoders compute in {BITS[quantized.kind]} bits ({quantized.kind}: {quantized.told}). All other "
+            "figures are of this graph, but for what deletions cost and what is told of the training."
         )
     return "\n".join(lines)
 

@@ -58,7 +58,7 @@ def reproduction(run: Checkpoint, measured: Measured) -> str:
     return section(
         "How to reproduce",
         f"```\n{command(run.config, tuple(run.modalities))} --out RUN\n"
-        f"python -m export RUN --to BUNDLE{'' if measured.quantized is None else ' --quantize int8'}\n```",
+        f"python -m export RUN --to BUNDLE{'' if measured.quantized is None else f' {measured.quantized.option}'}\n```",
         f"The seed is {run.config.seed}; the data's fingerprint (SHA-256) is {run.provenance['data']['fingerprint']}. "
         f"Versions: {versions}. All of the configuration is in `provenance` in manifest.json.",
     )

@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from bundle.errors import BundleError, TableError
+from bundle.execution import Target
 from bundle.tables.progress import RunProgress
 from bundle.tables.table import is_parquet, parquet
 from bundle.tables.writing import check_name
@@ -64,8 +65,11 @@ class Offline:
     """Threads of one inference; without it one for each core, with Ray one for each worker."""
     workers: int | None = None
     """Workers of Ray; without it as many as there are cores for."""
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    """ONNX Runtime execution providers, best first; another than these is refused."""
+    providers: tuple[Target, ...] = ("cpu",)
+    """Where the graph may run, best first; a bundle that runs on none of them is refused. How a GPU is used is said by
+    the variables of the service, INFOBRIDGE_GPU_DEVICE and so on."""
+    require_gpu: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Refuse to begin, rather than run on the CPU, where no GPU works."""
     part: int = 256
     """Rows that are kept at a time: what a kill can cost."""
     overwrite: bool = False
@@ -97,10 +101,16 @@ class Offline:
         return Shard(int(number), int(count))
 
     def means(self) -> Means:
-        """What each worker works with."""
+        """What each worker works with.
+
+        Raises:
+            SettingsError: a variable cannot be used.
+            ExecutionUnavailable: a GPU is required, and none is among the providers.
+        """
         alone = self.engine == "local"
         threads = self.threads or (cores() if alone else 1)
-        return Means(threads, self.inference_threads or (None if alone else 1), self.providers)
+        settings = replace(Settings.from_environment(), providers=self.providers, require_gpu=self.require_gpu)
+        return Means(threads, self.inference_threads or (None if alone else 1), settings.execution())
 
 
 def run(command: Offline) -> int:

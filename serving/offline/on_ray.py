@@ -77,7 +77,7 @@ def parts(plan: Plan, numbers: Sequence[int], means: Means, batch: int, workers:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         cores, most = _room(ray, means)
-        gpus = 1 if means.providers != ("CPUExecutionProvider",) and "GPU" in ray.cluster_resources() else 0
+        gpus = 1 if means.execution.targets != ("cpu",) and "GPU" in ray.cluster_resources() else 0
         for first in range(0, len(numbers), AT_ONCE):
             wanted = [{"number": number} for number in numbers[first : first + AT_ONCE]]
             answered = ray.data.from_items(wanted, override_num_blocks=len(wanted)).map_batches(

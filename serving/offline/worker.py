@@ -4,11 +4,12 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bundle.execution import Execution
+from bundle.predictor import ON_CPU, Predictor
 from bundle.selfcheck import selfcheck
 from bundle.tables.answers import ERROR
 from bundle.tables.table import is_parquet
 from bundle.tables.writing import csv_rows, parquet_rows
-from serving import providers
 from serving.memory import return_large_blocks
 from serving.offline.answering import Answering
 from serving.offline.plan import Plan
@@ -22,8 +23,8 @@ class Means:
     """That decode."""
     inference_threads: int | None = None
     """Of one inference; None takes every core."""
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    """ONNX Runtime execution providers, best first; a bundle that ends up on another is refused."""
+    execution: Execution = ON_CPU
+    """Where the graph may run, and how."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Worker:
         means: what to work with.
 
     Raises:
-        BundleError: the bundle must not be used.
+        BundleError: the bundle must not be used, or cannot run where it was asked to.
     """
 
     def __init__(self, plan: Plan, means: Means) -> None:
         return_large_blocks()
         self._plan, self._threads = plan, means.threads
-        self.predictor = providers.load(plan.bundle, means.providers, means.inference_threads)
+        self.predictor = Predictor(plan.bundle, means.execution, means.inference_threads)
         selfcheck(self.predictor)
 
     def parts(self, numbers: Iterable[int], batch: int) -> Iterator[Part]:

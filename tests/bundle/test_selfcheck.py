@@ -3,13 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bundle import selfcheck
-from bundle.errors import SelfCheckFailed
+from bundle import selfcheck, session
+from bundle.errors import ExecutionUnavailable, SelfCheckFailed
+from bundle.graphics import Card
 from bundle.manifest import FILE, GOLDEN, sha256
 from bundle.modalities import Array
 from bundle.predictor import Predictor
@@ -152,7 +154,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_program_says_what_was_reproduced(folder: Path) -> None:
     done = run(str(folder))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "pathology-genomics: 4 golden samples reproduced on CPUExecutionProvider\n"
+    assert done.stdout == "pathology-genomics: 4 golden samples reproduced on CPUExecutionProvider in fp32\n"
 
 
 def test_the_program_ends_with_2_and_one_line_for_a_bundle_that_fails(folder: Path) -> None:
@@ -162,18 +164,42 @@ def test_the_program_ends_with_2_and_one_line_for_a_bundle_that_fails(folder: Pa
     assert done.stderr.startswith("error: output logits: ") and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "b"]])
-def test_the_program_needs_one_folder(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["a", "--providers", "CUDAExecutionProvider"]])
+def test_the_program_needs_one_folder_and_known_providers(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["selfcheck", *arguments])
-    assert selfcheck.main() == 2
-    assert capsys.readouterr().err == "usage: python -m bundle.selfcheck DIR\n"
+    with pytest.raises(SystemExit, match="2"):
+        selfcheck.main(arguments)
+    assert "usage: python -m bundle.selfcheck" in capsys.readouterr().err
 
 
-def test_the_program_refuses_what_is_no_bundle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_program_runs_where_it_is_asked_to_or_not_at_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["selfcheck", str(tmp_path)])
-    assert selfcheck.main() == 2
+    def refuse(number: int) -> Card:
+        raise ExecutionUnavailable("no driver")
+
+    monkeypatch.setattr(session, "find_card", refuse)
+    assert selfcheck.main([str(folder), "--providers", "cuda", "cpu", "--require-gpu"]) == 2
+    assert capsys.readouterr().err == "error: a graph cannot run where it was asked to: cuda: no driver\n"
+    assert selfcheck.main([str(folder), "--require-gpu"]) == 2
+    assert "a GPU is required" in capsys.readouterr().err
+    assert selfcheck.main([str(folder), "--providers", "cuda", "cpu"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "not on cuda: no driver\n" and "on CPUExecutionProvider" in said.out
+
+
+def test_what_the_operator_made_coarser_may_differ_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alter(
+        folder,
+        lambda golden: golden.update({"output/logits": golden["output/logits"] + np.array([0.004, 0, 0], np.float32)}),
+    )
+    assert "output logits" in failure(folder)
+    predictor = Predictor(folder)
+    monkeypatch.setattr(Predictor, "running", replace(predictor.running, precision="tf32"))
+    assert selfcheck.selfcheck(predictor) == 4
+
+
+def test_the_program_refuses_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert selfcheck.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path} is not a bundle")

@@ -1,24 +1,20 @@
 """Work: ended at any checkpoint, from any thread, and never mistaken for a fault of the payload."""
 
-import os
 from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from bundle.errors import InvalidInput, WorkCancelled
-from bundle.manifest import GRAPH
 from bundle.modalities import MODALITIES
 from bundle.predictor import Predictor
 from bundle.work import Work, checkpoint
+from tests.bundle.endless import build_endless
 from tests.bundle.media import brightening, colourful, picture, sound, talking_clip, tone
 from tests.bundles import build_bundle, tiny_modality
-from tests.serving.samples import rehash
 
 
 class Countdown(Work):
@@ -118,31 +114,7 @@ def test_a_watcher_is_called_once_and_only_inside_its_context() -> None:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Predictor:
-    """A bundle whose graph counts for hours before it answers."""
-    folder = build_bundle(tmp_path / "bundle", ("text", "genomics"))
-    model = onnx.load(folder / GRAPH)
-    graph = model.graph
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["going"], ["goes"]), helper.make_node("Add", ["before", "before"], ["after"])],
-        "body",
-        [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
-        ],
-    )
-    last = graph.node[-1]
-    last.output[0] = "once"
-    graph.initializer.append(numpy_helper.from_array(np.array(10**12), "turns"))
-    graph.initializer.append(numpy_helper.from_array(np.array(True), "true"))
-    graph.node.append(helper.make_node("Loop", ["turns", "true", "once"], ["logits"], body=body))
-    onnx.save(model, os.fspath(folder / GRAPH))
-    rehash(folder)
-    return Predictor(folder, threads=1)
+    return build_endless(tmp_path / "bundle")
 
 
 def test_a_graph_that_runs_ends_soon_after_it_is_cancelled(endless: Predictor) -> None:

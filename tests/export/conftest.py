@@ -13,7 +13,13 @@ from export.assemble import assemble
 from tests.bundles import tiny_modality
 from tests.export.runs import PLAIN, RESNET, STACKING, make_run, pretrained
 from training.checkpoint import Checkpoint, read
+from training.fit import main as fit
 
+SMALL = (
+    "--image.size 24 --image.encoder.width 16 --text.encoder.width 16 --text.encoder.layers 1 --text.encoder.heads 2 "
+    "--dataset.folder data --dataset.samples 320 --modalities image text --epochs 2 --out runs/mine"
+)
+"""A training of seconds."""
 NAMES = ("averaged", "stacked", "resnet", "snn", "pretrained")
 MODALITIES = {
     "averaged": ("audio", "video"),
@@ -58,6 +64,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
 def every(request: pytest.FixtureRequest, exported: Callable[[str], Exported]) -> Exported:
     """Each of the bundles in turn."""
     return exported(request.param)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`runs/mine` in a folder that still has the generated data it was trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert fit(SMALL.split()) == 0
+    return folder / "runs/mine"
 
 
 @pytest.fixture(scope="session")

@@ -28,15 +28,12 @@ from tests.bundles import build_bundle
 from tests.export.conftest import Exported
 from tests.trained import held_out, payloads
 from training.checkpoint import Checkpoint, read
-from training.fit import main as fit
 
-SMALL = (
-    "--image.size 24 --image.encoder.width 16 --text.encoder.width 16 --text.encoder.layers 1 --text.encoder.heads 2 "
-    "--dataset.folder data --dataset.samples 320 --modalities image text --epochs 2 --out runs/mine"
-)
 NAMES = ("image", "text")
 DYNAMIC = ("text", "genomics")
-FIGURES = Acceptance({"image": "static"}, Figures(0.9, 0.03, 1000), Figures(0.9, 0.03, 300), 200, 128, 0.01, 1e-4)
+FIGURES = Acceptance(
+    "int8", {"image": "static"}, Figures(0.9, 0.03, 1000), Figures(0.9, 0.03, 300), 200, 128, 0.01, 1e-4
+)
 
 
 def feeds(run: Checkpoint, count: int = 3) -> list[Feed]:
@@ -165,13 +162,9 @@ def test_what_loses_as_much_is_refused_with_the_figures(accuracy: float, error: 
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(trained_run: Path) -> Path:
     """With a run on generated data, which is still there."""
-    folder = tmp_path_factory.mktemp("quantize")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert fit(SMALL.split()) == 0
-    return folder
+    return trained_run.parent.parent
 
 
 @pytest.fixture(scope="module")

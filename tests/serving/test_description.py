@@ -28,7 +28,8 @@ def test_models_are_described(client: httpx.Client, bundles: dict[str, Path]) ->
     assert (found["expectations"], found["shifts"], found["abstain_below"]) == ({}, {}, None)
     assert found["examples"] == [["image", "text"]] * 3 + [["image"]]
     assert found["schema_version"] == manifest.schema_version
-    assert found["provider"] == "CPUExecutionProvider"
+    assert (found["provider"], found["device"], found["precision"]) == ("CPUExecutionProvider", "cpu", "fp32")
+    assert set(found["nodes"]) == {"CPUExecutionProvider"} and found["nodes"]["CPUExecutionProvider"] > 10
     assert found["inputs"] == [
         {"name": "image", "modality": "image", "field": "file", "shape": [3, 16, 16], "dtype": "uint8"},
         {"name": "text", "modality": "text", "field": "string", "shape": [None], "dtype": "int64"},

@@ -1,6 +1,7 @@
 """Which bundles are refused, and in which words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -8,15 +9,18 @@ from typing import cast
 import numpy as np
 import pytest
 
-from bundle.errors import BundleError, ManifestError
+from bundle.errors import BundleError, ExecutionUnavailable, ManifestError
 from bundle.manifest import GOLDEN
 from bundle.predictor import Predictor
 from serving import loading
+from serving.logs import NAME
 from serving.model import ServedModel
 from serving.registry import Registry
 from serving.settings import Settings
 from tests.bundles import build_bundle
 from tests.serving.samples import rehash
+
+NO_GPU = 999
 
 
 @pytest.fixture
@@ -80,10 +84,22 @@ def test_two_bundles_of_one_name(folder: Path, tmp_path: Path) -> None:
         loading.check(settings(folder, twin))
 
 
-def test_a_provider_that_was_not_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Predictor, "provider", property(lambda self: "OtherExecutionProvider"))
-    with pytest.raises(BundleError, match=r"asked for CPUExecutionProvider, but .* on OtherExecutionProvider"):
-        loading.load(settings(folder))
+def test_a_gpu_that_is_not_there_is_refused_at_start_and_where_graphs_are_loaded(folder: Path) -> None:
+    wanted = replace(settings(folder), providers=("cuda", "cpu"), require_gpu=True, gpu_device=NO_GPU)
+    for refuse in (loading.check, loading.load):
+        with pytest.raises(ExecutionUnavailable, match="a graph cannot run where it was asked to: cuda: "):
+            refuse(wanted)
+
+
+def test_what_may_run_on_the_cpu_instead_does_and_the_log_says_why(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = replace(settings(folder), providers=("cuda", "cpu"), gpu_device=NO_GPU)
+    with caplog.at_level("INFO", NAME):
+        [loaded] = loading.load(wanted)
+    assert loaded.predictor.running.target == "cpu" and set(loaded.predictor.refused) == {"cuda"}
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert vars(warning)["target"] == "cuda" and vars(warning)["reason"] == loaded.predictor.refused["cuda"]
 
 
 def test_the_registry_refuses_what_requests_cannot_tell_apart() -> None:

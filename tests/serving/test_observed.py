@@ -95,7 +95,7 @@ def test_requests_rejects_stages_and_batches_are_counted(client: httpx.Client) -
     assert grown("infobridge_batch_size_sum", "image-text") == 4
     assert after["infobridge_requests_in_progress",] == 1  # the one that asks
     assert after["infobridge_queue_length", "image-text"] == 0
-    assert after["infobridge_model_info", "image-text", "CPUExecutionProvider"] == 1
+    assert after["infobridge_model_info", "cpu", "image-text", "fp32", "CPUExecutionProvider"] == 1
     assert after["process_resident_memory_bytes",] > 1e6
 
 

@@ -47,6 +47,15 @@ def test_an_altered_bundle_refuses_to_start_in_one_line(folder: Path, tmp_path: 
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_the_service_refuses_to_start_without_the_gpu_that_it_requires(folder: Path, tmp_path: Path) -> None:
+    variables = environment(tmp_path / "home", bundles=folder, providers="cuda,cpu", require_gpu="true", gpu_device=999)
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:InfoBridge", "--port", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "a graph cannot run where it was asked to: cuda: " in line and "Traceback" not in done.stderr
+
+
 def test_a_bundle_that_fails_its_own_check_never_becomes_ready(folder: Path, tmp_path: Path) -> None:
     with np.load(folder / GOLDEN) as file:
         entries = {name: file[name] for name in file.files}

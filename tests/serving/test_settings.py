@@ -1,12 +1,14 @@
 """Settings from the environment."""
 
 import ast
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 import serving.settings
+from bundle.errors import ExecutionUnavailable
+from bundle.execution import Execution, Gpu
 from bundle.limits import Limits
 from serving.settings import Settings, SettingsError, pin_paths
 
@@ -18,7 +20,15 @@ def test_defaults_and_empty_variables() -> None:
 def test_every_setting_has_a_variable() -> None:
     given = {
         "bundles": "a, b:latest,",
-        "providers": "CUDAExecutionProvider,CPUExecutionProvider",
+        "providers": "tensorrt, cuda, cpu",
+        "require_gpu": "true",
+        "gpu_device": "1",
+        "gpu_tf32": "true",
+        "gpu_convolutions": "exhaustive",
+        "gpu_memory": "1000",
+        "gpu_growth": "exact",
+        "tensorrt_fp16": "true",
+        "tensorrt_engines": "engines",
         "inference_threads": "2",
         "decode_threads": "3",
         "max_batch": "5",
@@ -45,7 +55,15 @@ def test_every_setting_has_a_variable() -> None:
     found = Settings.from_environment({f"INFOBRIDGE_{name.upper()}": text for name, text in given.items()})
     assert found == Settings(
         bundles=("a", "b:latest"),
-        providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
+        providers=("tensorrt", "cuda", "cpu"),
+        require_gpu=True,
+        gpu_device=1,
+        gpu_tf32=True,
+        gpu_convolutions="exhaustive",
+        gpu_memory=1000,
+        gpu_growth="exact",
+        tensorrt_fp16=True,
+        tensorrt_engines=Path("engines"),
         inference_threads=2,
         decode_threads=3,
         max_batch=5,
@@ -69,6 +87,9 @@ def test_every_setting_has_a_variable() -> None:
         require_all=True,
     )
     assert found.limits() == Limits(10, 11, 12, 1.5, 2.5, 13, 14)
+    gpu = Gpu(1, True, "exhaustive", 1000, "exact", True, Path("engines"), 64)
+    assert found.execution() == Execution(("tensorrt", "cuda", "cpu"), True, 2, gpu)
+    assert replace(found, max_batch=100).execution().gpu.largest_batch == 100
 
 
 @pytest.mark.parametrize(
@@ -81,11 +102,19 @@ def test_every_setting_has_a_variable() -> None:
         ("TIMEOUT", "nan"),
         ("TIMEOUT", "inf"),
         ("BATCH_WAIT_MS", "-1"),
+        ("PROVIDERS", "cpu,CUDAExecutionProvider"),
+        ("GPU_DEVICE", "-1"),
+        ("GPU_CONVOLUTIONS", "fast"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"^INFOBRIDGE_{name}: "):
         Settings.from_environment({f"INFOBRIDGE_{name}": text})
+
+
+def test_a_gpu_cannot_be_required_where_none_is_asked_for() -> None:
+    with pytest.raises(ExecutionUnavailable, match="expected cuda or tensorrt among the providers, found cpu"):
+        Settings(require_gpu=True).execution()
 
 
 def test_pinned_paths_are_read_by_processes_started_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -168,13 +168,14 @@ def test_what_an_interrupted_decoding_finished_is_not_decoded_again(
     pairs: Pairs, tmp_path: Path, counted: list[str], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        finished = []
+        finished: list[tuple[Path, ...]] = []
         replaced = os.replace
 
         def interrupt(*paths: Path) -> None:
             if len(finished) == 3:
                 raise KeyboardInterrupt
-            finished.append(replaced(*paths))
+            replaced(*paths)
+            finished.append(paths)
 
         patched.setattr("training.shards.os.replace", interrupt)
         pictures(pairs, tmp_path / "cache")

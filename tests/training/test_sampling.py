@@ -44,6 +44,14 @@ def test_uniform_order_is_the_permutation_of_seed_and_epoch_bit_for_bit() -> Non
         assert list(order) == np.random.default_rng((seed, epoch)).permutation(COUNT).tolist()
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_an_epoch_can_begin_later(balanced: bool) -> None:
+    order = Order(TARGETS, 3, balanced)
+    whole = list(order)
+    order.start = 40
+    assert list(order) == whole[40:] and len(order) == COUNT and all(type(number) is int for number in order)
+
+
 def test_every_epoch_draws_each_class_equally_often() -> None:
     extra: Counter[int] = Counter()
     for numbers in epochs(Order(TARGETS, 0, balanced=True), 4):

@@ -82,6 +82,7 @@ def test_gradients_are_no_longer_than_asked_for() -> None:
     assert lengths[0] > 0.1 and lengths[1] == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 def test_compiled_encoders_train_as_plain_ones(losses: Callable[..., list[float]]) -> None:
     options = ("--modalities", "genomics", "text", "--epochs", "1")
     assert losses(*options, "--compile") == pytest.approx(losses(*options), rel=1e-4)

@@ -57,6 +57,12 @@ class Transformer(Encoder):
             self.network = BertModel(_small(modality, options), add_pooling_layer=False)
         else:
             self.network = load_pretrained(AutoModel, options.pretrained)
+            config = self.network.config
+            if config.is_encoder_decoder or not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
+                raise ConfigError(
+                    f"pretrained: {options.pretrained!r} holds a model of type {config.model_type!r}, expected one "
+                    "that encodes text alone, such as bert"
+                )
             positions = getattr(self.network.config, "max_position_embeddings", modality.max_length)
             if modality.max_length > positions:
                 raise ConfigError(f"text.max_length {modality.max_length} exceeds the model's {positions} positions")

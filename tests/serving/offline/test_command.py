@@ -29,12 +29,20 @@ from tests.serving.offline.conftest import Run
         (("--columns", "audio=id"), "columns: expected one of image, text, = and a column, found 'audio=id'"),
         (("--columns", "text=words"), "columns: expected a column 'words' for text"),
         (("--columns", "text=", "--require-all"), "expected columns for image, text, since none may be missing"),
-        (("--providers", "CUDAExecutionProvider"), "asked for CUDAExecutionProvider, but ONNX Runtime runs it on"),
+        (("--providers", "cuda"), "a graph cannot run where it was asked to: cuda: "),
+        (("--providers", "cuda", "cpu", "--require-gpu"), "a graph cannot run where it was asked to: cuda: "),
+        (("--require-gpu",), "a GPU is required, and none is asked for"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(
-    folder: Path, tmp_path: Path, run: Run, arguments: tuple[str, ...], message: str
+    folder: Path,
+    tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
+    monkeypatch.setenv("INFOBRIDGE_GPU_DEVICE", "999")
     table = pairs.write(folder / "refused.csv", 4)
     code, shown, errors = run(table, tmp_path / "answers.csv", *arguments)
     assert (code, shown) == (2, "") and message in errors and len(errors.splitlines()) == 1

@@ -66,9 +66,10 @@ def test_one_engine_goes_on_where_the_other_was_stopped(
 def test_a_bundle_that_a_worker_cannot_use_ends_the_run_in_one_line(
     ray: Any, folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("INFOBRIDGE_GPU_DEVICE", "999")
     table = pairs.write(folder / "none.csv", 8)
     code, _, errors = run(
-        table, tmp_path / "answers.csv", "--engine", "ray", "--workers", "1", "--providers", "NoExecutionProvider"
+        table, tmp_path / "answers.csv", "--engine", "ray", "--workers", "1", "--batch", "4", "--providers", "cuda"
     )
     last = errors.splitlines()[-1]
     assert code == 2 and "expected answers from Ray's workers, found " in last and "keeps 0 of 8 rows" in last

@@ -1,8 +1,9 @@
-"""A proved graph in 32 bits to one in eight, measured on every held-out sample before it may take its place."""
+"""A proved graph in 32 bits to one in fewer, measured on every held-out sample before it may take its place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from export.calibrate import Measured, Wanted, measure_scores
 from export.errors import ExportError
 from export.feeds import BATCHES, Feed, masked, random_feed
 from export.graph import declare
+from export.half import emulated, to_half
 from export.quantize import quantize
 from training import scoring
 from training.checkpoint import SCORES, Checkpoint
@@ -41,13 +43,13 @@ class Golden:
     """Each as a batch of one."""
 
 
-def to_int8(
+def reduce(
     run: Checkpoint, folder: Path, golden: Golden, before: Improvement, wanted: Wanted
 ) -> tuple[Measured, tuple[Improvement, ...]]:
-    """Replace the graph in a folder by a quantised one; returns what its own outputs say of held-out samples.
+    """Replace the graph in a folder by one in eight or sixteen bits; returns what its outputs say of held-out samples.
 
-    Temperatures, thresholds and expectations are learned anew from the quantised graph's outputs, so that what the
-    manifest states is of the graph that is served.
+    Temperatures, thresholds and expectations are learned anew from the new graph's outputs, so that what the manifest
+    states is of the graph that is served.
 
     Args:
         run: the finished training, whose data is read again.
@@ -57,7 +59,7 @@ def to_int8(
         wanted: as for the trained model.
 
     Raises:
-        ExportError: the data is not there any more, or the graph cannot be quantised.
+        ExportError: the data is not there any more, or the graph cannot be converted.
         NotAccepted: it loses more than it may.
         ValueMismatch: it breaks a promise.
     """
@@ -66,31 +68,50 @@ def to_int8(
         prepared = restore(run)
     except DataError as error:
         raise ExportError(
-            f"--quantize int8 needs the data of the training, which was not found as it was: {error}"
+            f"{wanted.option} needs the data of the training, which was not found as it was: {error}"
         ) from None
     path, names = folder / GRAPH, tuple(run.modalities)
     size = path.stat().st_size
-    chosen = np.random.default_rng(run.config.seed).permutation(prepared.pairs.indices("train"))[:CALIBRATED]
-    model = onnx.load(path)
-    ways = quantize(model, names, list(batches(run, prepared, chosen)))
+    model, chosen = onnx.load(path), np.zeros(0, np.int64)
+    ways: Mapping[str, str]
+    if wanted.precision is None:
+        chosen = np.random.default_rng(run.config.seed).permutation(prepared.pairs.indices("train"))[:CALIBRATED]
+        ways = quantize(model, names, list(batches(run, prepared, chosen)))
+    else:
+        ways = to_half(model, names, wanted.precision)
     onnx.save(model, path)
-    session = parity.load(path)
+    session = load(path)
     held = {split: list(batches(run, prepared, found.samples)) for split, found in trained.items()}
     _prove(run, model, session, [golden.feed, held["test"][0]])
     scores = {split: _scores(session, held[split], found) for split, found in trained.items()}
     measured = measure_scores(names, scores, wanted)
     improved = improvements(measured.test, names, measured.calibration)
     acceptance = Acceptance(
+        wanted.precision or "int8",
         ways,
         figures(before, size),
         figures(improved[0], path.stat().st_size),
         len(measured.test.labels),
         len(chosen),
         max(_apart(scores[split], found) for split, found in trained.items()),
-        _spread(session, parity.load(path, optimised=False), golden, held["test"][0]),
+        _spread(session, load(path, optimised=False), golden, held["test"][0]),
     )
     accept(acceptance)
     return replace(measured, quantized=acceptance), improved
+
+
+def load(path: Path, optimised: bool = True) -> Any:
+    """A session on the CPU of a graph in any precision; one in bf16 as a CPU can run it.
+
+    Raises:
+        ExportError: ONNX Runtime refuses the graph.
+    """
+    model = onnx.load(path)
+    if all(tensor.data_type != onnx.TensorProto.BFLOAT16 for tensor in model.graph.initializer):
+        return parity.load(path, optimised)
+    with TemporaryDirectory() as folder:
+        onnx.save(emulated(model), Path(folder) / GRAPH)
+        return parity.load(Path(folder) / GRAPH, optimised)
 
 
 def batches(run: Checkpoint, prepared: Prepared, indices: NDArray[np.int64]) -> Iterator[Feed]:
@@ -116,7 +137,7 @@ def _prove(run: Checkpoint, model: onnx.ModelProto, session: Any, known: list[Fe
 
 
 def _scores(session: Any, feeds: list[Feed], trained: Scores) -> Scores:
-    """What the quantised graph gives for the samples of a split. What deletions cost is kept as it was trained."""
+    """What the new graph gives for the samples of a split. What deletions cost is kept as it was trained."""
     found = [parity.run(session, feed) for feed in feeds]
     joined = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
     return replace(
