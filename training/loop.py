@@ -62,6 +62,7 @@ class Loop:
         parts = Parts(self.model, self.method)
         self.stepping = Stepping(parts, self.accelerator, config)
         self.optimizer = self._build_optimizer()
+        self.loader: Any
         self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val", lasting=True)

@@ -45,7 +45,7 @@ def test_every_method_steps_in_bf16_with_losses_in_float32(method: str) -> None:
     for precision in ("no", "bf16"):
         kind = catalog.load("methods", method)
         parts = Parts(classifier(TWO).train(), kind(setting(TWO), kind.Options()).train())
-        config = Config(device="cpu", precision=precision)  # type: ignore[arg-type]
+        config = Config(device="cpu", precision=precision)
         _fresh()
         accelerator = start(config)
         optimizer = accelerator.prepare_optimizer(torch.optim.SGD([*parts.model.parameters(), *parts.method.trained()]))
