@@ -12,11 +12,15 @@ export BENTOML_DO_NOT_TRACK = True
 
 # DATASET=openclipart downloads two Debian packages with apt (no root) and trains on real drawings.
 DATASET = demo
+# Of the tests, each with one thread; 0 is none, all in one process.
+WORKERS = logical
 
 demo: $(SETUP)
 	$(RUN) -m scripts.demo $(DATASET)
 
-test: lint types imports tests
+# Types are checked beside the tests, which wait for their servers some of the time.
+test: lint imports
+	$(MAKE) --jobs 2 types tests
 
 lint: $(SETUP)
 	$(RUN) -m ruff check .
@@ -28,8 +32,10 @@ types: $(SETUP)
 imports: $(SETUP)
 	$(RUN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
+# As many workers as cores; tests/sharing.py says which tests stay together. Then those that need the machine to themselves.
 tests: $(SETUP)
-	$(RUN) -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "not slow and not alone" -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m "alone and not slow" tests/serving
 
 # A Triton server, for the tests that are skipped without one; where it cannot be had, it says why.
 triton: $(SETUP)

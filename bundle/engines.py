@@ -50,12 +50,9 @@ def profiles(modalities: Mapping[str, Modality], largest_batch: int) -> dict[str
 
 def _ranges(modality: Modality) -> list[tuple[int, int, int]]:
     """Least, usual and most of each axis of one sample."""
-    longest = modality.max_length if isinstance(modality, Text) else None
-    found = []
-    for size in modality.shape:
-        assert size is not None or longest is not None, f"{modality.name} has an axis that varies: say here how far"
-        found.append((size,) * 3 if size is not None else (1, longest, longest))  # type: ignore[arg-type]
-    return found
+    longest = modality.max_length if isinstance(modality, Text) else 0
+    assert longest or None not in modality.shape, f"{modality.name} has an axis that varies: say here how far"
+    return [(1, longest, longest) if size is None else (size, size, size) for size in modality.shape]
 
 
 def tensorrt_options(place: Place, shapes: Mapping[str, Profile], graph: Precision, gpu: Gpu) -> dict[str, str]:

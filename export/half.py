@@ -60,6 +60,7 @@ def to_half(model: onnx.ModelProto, modalities: Sequence[str], kind: Half) -> di
     drop_unused(model)
     if kind == "bf16":
         model.CopyFrom(onnx.version_converter.convert_version(model, OPSET))
+        del model.graph.value_info[:]
     strip(model)
     onnx.checker.check_model(model, full_check=True)
     return {tower.modality: kind for tower in towers if tower.way is not None}
@@ -124,7 +125,7 @@ class _Halving:
         self._graph.node.extend(self._nodes)
 
     def _float(self, name: str) -> bool:
-        return self._types.get(name) == TensorProto.FLOAT
+        return bool(self._types.get(name) == TensorProto.FLOAT)
 
     def _converts(self, node: onnx.NodeProto) -> bool:
         if not any(map(self._float, node.output)):

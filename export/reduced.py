@@ -118,7 +118,7 @@ def batches(run: Checkpoint, prepared: Prepared, indices: NDArray[np.int64]) -> 
     """Samples as the graph takes them, with every modality; in order, `BATCH` at a time."""
     samples = Samples(prepared, indices, None, run.config.seed)
     for start in range(0, len(indices), BATCH):
-        batch = samples.collate([samples[number] for number in range(start, min(start + BATCH, len(indices)))])
+        batch = samples.collate([samples[0, number] for number in range(start, min(start + BATCH, len(indices)))])
         feed: Feed = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
         yield {**feed, PRESENT: np.ones((len(batch.labels), len(feed)), np.bool_)}
 

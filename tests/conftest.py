@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.sharing import share
+
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several workers (`-n 2`) take whole groups, long ones first; one process takes them in the same order."""
+    items[:] = share(items)
 
 
 @pytest.fixture(scope="session")

@@ -172,9 +172,11 @@ def in_process(everywhere: Everywhere, pairing: tuple[str, ...], precision: str,
 
 def ask_service(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
     name = everywhere.bundle(pairing, precision).name
-    options: dict[str, Any] = {"model": name, "require_all": None, "abstain_below": None}
     with Client(everywhere.server.url) as client:
-        return [told(client.predict(**options, **sample)) for sample in everywhere.samples(pairing)]
+        return [
+            told(client.predict(model=name, require_all=None, abstain_below=None, **sample))
+            for sample in everywhere.samples(pairing)
+        ]
 
 
 def ask_triton(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
@@ -182,7 +184,10 @@ def ask_triton(everywhere: Everywhere, pairing: tuple[str, ...], precision: str)
 
     url = f"grpc://127.0.0.1:{everywhere.triton.grpc}"
     with Triton(url, everywhere.bundle(pairing, precision)) as client:
-        return [told(client.predict(**payloads(sample))) for sample in everywhere.samples(pairing)]
+        return [
+            told(client.predict(require_all=None, abstain_below=None, **payloads(sample)))
+            for sample in everywhere.samples(pairing)
+        ]
 
 
 def ask_offline(everywhere: Everywhere, pairing: tuple[str, ...], precision: str) -> list[Told]:
@@ -249,16 +254,16 @@ def test_a_bundle_answers_like_the_trained_model(
                 assert abs(number - trained.numbers[name]) <= tolerance, name
 
 
-def test_labels_are_compared(everywhere: Everywhere) -> None:
-    """Of nearly all samples the trained model is surer than any tolerance is wide."""
-    sure, total = 0, 0
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.9), ("fp16", 0.75), ("int8", 0.4)])
+def test_labels_are_compared_of_most_samples(everywhere: Everywhere, precision: str, least: float) -> None:
+    """The trained model is surer of them than twice the tolerance, so that no label may change."""
+    sure = []
     for pairing in PAIRINGS:
         labels = everywhere.trained(pairing).run.labels
-        widest = max(stated(everywhere.bundle(pairing, kind)) for kind in ("int8", "fp16"))
+        tolerance = TOLERANCE[precision] or stated(everywhere.bundle(pairing, precision))
         for trained in everywhere.expected(pairing):
-            sure += np.diff(sorted(trained.numbers[label] for label in labels))[-1] > 2 * widest
-            total += 1
-    assert sure / total > 0.8
+            sure.append(np.diff(sorted(trained.numbers[label] for label in labels))[-1] > 2 * tolerance)
+    assert np.mean(sure) > least
 
 
 def test_the_service_tells_what_each_bundle_computes_in(everywhere: Everywhere) -> None:

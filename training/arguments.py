@@ -8,11 +8,8 @@ from typing import Any
 
 from bundle.modalities import MODALITIES
 from training import catalog
-from training.command import PROGRAM, parse
+from training.command import LOCAL, PROGRAM, parse
 from training.config import Config
-
-LOCAL = ("out", "cache", "workers")
-"""Options that change nothing of a run's outcome."""
 
 
 def arguments(config: Config, modalities: Sequence[str]) -> list[str]:
@@ -35,7 +32,7 @@ def arguments(config: Config, modalities: Sequence[str]) -> list[str]:
     changed = (
         _tokens(path, value)
         for path, value in stated.items()
-        if path[0] not in unused and path[0] not in LOCAL and usual.get(path) != value
+        if path[0] not in unused and path[0] not in ("out", *LOCAL) and usual.get(path) != value
     )
     return [*names, *(token for tokens in changed for token in tokens)]
 

@@ -18,6 +18,7 @@ from training.command import read_options
 from training.errors import ConfigError, DataError, TrainingError
 from training.evaluate import Scores
 from training.frame import codes
+from training.measures.micro_auc import micro_auc
 from training.progress import begin, console
 from training.reporting import run as finished
 from training.reporting.features import reread
@@ -94,7 +95,7 @@ def measure(probabilities: Floats, labels: NDArray[np.int64]) -> Figures:
         units=len(labels),
         accuracy=float(accuracy_score(labels, predicted)),
         macro_f1=float(f1_score(labels, predicted, average="macro", zero_division=0.0)),
-        micro_auc=float(roc_auc_score(right.ravel(), probabilities.ravel())),
+        micro_auc=micro_auc(probabilities, labels),
         macro_auc=float(np.mean(areas)) if areas else float("nan"),
         f1=tuple(each.tolist()),
         against_rest=tuple((right == called).mean(axis=0).tolist()),

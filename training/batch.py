@@ -7,7 +7,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Paired samples, ready for the encoders."""
+    """Paired samples, ready for the encoders.
+
+    Of several processes each has the inputs of its own samples only, and all that is known of the whole batch.
+    """
 
     inputs: dict[str, Tensor]
     """By modality, `(batch, ...)` as the exported graph takes it."""
@@ -26,6 +29,18 @@ class Batch:
         labels, samples, groups = (tensor.to(device) for tensor in (self.labels, self.samples, self.groups))  # type: ignore[call-overload]
         present = self.present.to(device) if self.present is not None else None  # type: ignore[call-overload]
         return Batch(inputs, labels, samples, groups, present)
+
+    def part(self, known: slice, own: slice) -> "Batch":
+        """Some of the samples: `own` of the inputs and `known` of what is known of all."""
+        inputs = {name: tensor[own] for name, tensor in self.inputs.items()}
+        present = self.present[known] if self.present is not None else None
+        return Batch(inputs, self.labels[known], self.samples[known], self.groups[known], present)
+
+    def pin_memory(self) -> "Batch":
+        """The same batch where an accelerator can fetch it by itself."""
+        inputs = {name: tensor.pin_memory() for name, tensor in self.inputs.items()}
+        labels, samples, groups = (tensor.pin_memory() for tensor in (self.labels, self.samples, self.groups))
+        return Batch(inputs, labels, samples, groups, self.present.pin_memory() if self.present is not None else None)
 
 
 @dataclass(frozen=True)

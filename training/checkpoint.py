@@ -3,14 +3,13 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -23,10 +22,14 @@ from training.config import Config
 from training.errors import CheckpointError, ConfigError
 from training.model import Classifier, build
 
-FORMAT = 2
+FORMAT = 3
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"
+STARTING = "starting.json"
+"""The configuration of a run whose data are being read; config.json takes its place."""
+TRACKING, CURVES = "tracking.json", "tensorboard"
+EVENTS = "events.out.tfevents.*"
 REPORT, PAGE, FIGURES, MEASURED = "report", "report.html", "figures", "measured.json"
 LONGEST = 200
 """Characters of a library's error that a message repeats."""
@@ -89,18 +92,36 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 STATES = (f"{STATE}.json", f"{STATE}-*.safetensors", "*.part")
 REPORTS = tuple(f"{REPORT}/{name}" for name in (PAGE, MEASURED, f"{FIGURES}/*.png", "*.part"))
-OWN = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
+TRACKED = (f"{CURVES}/**/{EVENTS}", f"{CURVES}/**/hparams.yml")
+CLEARED = (RUN, CONFIG, DATA, HISTORY, SPLITS, SCORES, WEIGHTS, BEST, TOKENIZER, *STATES, *REPORTS)
+OWN = (*CLEARED, STARTING, TRACKING, *TRACKED)
 """Patterns of the files that a run writes, and of its report."""
 
 
-def clear(folder: Path) -> None:
-    """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder."""
-    for pattern in OWN:
+def clear(folder: Path, begun: bool = False) -> None:
+    """Remove what an earlier run wrote and its report, and nothing else that may lie in the folder.
+
+    Args:
+        folder: of the run.
+        begun: leave what a new run writes before it removes the earlier one.
+    """
+    _remove(folder, CLEARED if begun else OWN, REPORT, *(() if begun else (CURVES,)))
+
+
+def clear_curves(folder: Path) -> None:
+    """Remove what TensorBoard was told, and by which names other trackers know the run."""
+    _remove(folder, (*TRACKED, TRACKING), CURVES)
+
+
+def _remove(folder: Path, patterns: Iterable[str], *within: str) -> None:
+    """Remove files, and of the folders `within` this one those that are empty then."""
+    for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
-    for emptied in (folder / REPORT / FIGURES, folder / REPORT):
-        with suppress(OSError):  # absent, or holds other files
-            emptied.rmdir()
+    for name in within:
+        for emptied in sorted((folder / name, *(folder / name).rglob("*/")), reverse=True):
+            with suppress(OSError):  # absent, no folder, or holds other files
+                emptied.rmdir()
 
 
 def foreign(folder: Path) -> list[str]:
@@ -108,7 +129,7 @@ def foreign(folder: Path) -> list[str]:
     if (folder / CONFIG).exists():
         return []
     own = {path.relative_to(folder).parts[0] for pattern in OWN for path in folder.glob(pattern)}
-    return sorted(path.name for path in folder.iterdir() if path.name not in own and path.name != ".cache")
+    return sorted(path.name for path in folder.iterdir() if path.name not in (*own, ".cache", "wandb"))
 
 
 def describe(modalities: Mapping[str, Modality]) -> dict[str, Any]:
@@ -212,18 +233,3 @@ def read(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder / RUN}: {error} is missing or unknown") from None
     except (AttributeError, TypeError, ManifestError) as error:
         raise CheckpointError(f"{folder / RUN} cannot be read: {one_line(error)[:LONGEST]}") from None
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """States of torch's global random generators."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: Mapping[str, torch.Tensor]) -> None:
-    """Restore what `random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

@@ -26,9 +26,13 @@ DESCRIPTION = """Train one classifier on paired modalities.
       another method, other modalities
   python -m training.fit --resume --out runs/mine
       go on after an interruption, exactly where it ended
+  torchrun --nproc-per-node 2 -m training.fit --processes 2
+      on two processes, such as two GPUs, with the same result
 
 The options --dataset.*, --method.* and --<modality>.encoder.* below belong to the dataset, method and encoders named on
 this command line, so that `--method joint --help` shows those of joint training."""
+
+PROCESSES = "How many processes torchrun or accelerate launch must have started; not given, any number."
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Command:
     config: Config
     resume: bool
     overwrite: bool
+    processes: int | None = None
+    """How many the launcher must have started; None for any number."""
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -66,7 +72,7 @@ def parse(arguments: Sequence[str]) -> Command:
     parsed = read_options(_command_class(recipe), arguments, PROGRAM, DESCRIPTION, default=_with_options(recipe))
     config = Config(**{entry.name: getattr(parsed, entry.name) for entry in fields(Config)})
     plain = {name: _plain(getattr(Config(), name), getattr(config, name)) for name in MODALITIES}
-    return Command(replace(config, **plain), parsed.resume, parsed.overwrite)
+    return Command(replace(config, **plain), parsed.resume, parsed.overwrite, parsed.processes)
 
 
 def read_options(kind: Any, arguments: Sequence[str], program: str, description: str, **settings: Any) -> Any:
@@ -120,6 +126,7 @@ def _command_class(recipe: Config) -> Any:
         ("method_options", Annotated[method, tyro.conf.arg(name="method")], tyro.MISSING),
         ("resume", Annotated[bool, tyro.conf.arg(help="Go on with the unfinished run in --out.")], False),
         ("overwrite", Annotated[bool, tyro.conf.arg(help="Replace a run that is already in --out.")], False),
+        ("processes", Annotated[int | None, tyro.conf.arg(help=PROCESSES)], None),
     ]
     changed += [(name, _modality_class(name, recipe.of(name).encoder), tyro.MISSING) for name in MODALITIES]
     specified = [(name, kind, field(default=default)) for name, kind, default in changed]
@@ -172,8 +179,16 @@ def _plain(kind: Any, chosen: Any) -> Any:
     return type(kind)(**{entry.name: getattr(chosen, entry.name) for entry in fields(kind)})
 
 
-FREE = ("out", "resume", "overwrite")
+FREE = ("out", "resume", "overwrite", "processes")
 """Options that a resumption may be given with any value."""
+LOCAL = ("cache", "workers", "save_minutes", "tracker")
+"""Options that change nothing of what is computed, and that a resumption may be given anew."""
+
+
+def resumed(arguments: Sequence[str], given: Config, stored: Config) -> Config:
+    """The configuration stored with a run, with what the command line names anew of `LOCAL`."""
+    named = {_path(argument.split("=")[0])[0] for argument in arguments if argument.startswith("--")}
+    return replace(stored, out=given.out, **{name: getattr(given, name) for name in LOCAL if name in named})
 
 
 def conflicts(arguments: Sequence[str], given: Config, stored: Config) -> list[str]:
@@ -182,7 +197,7 @@ def conflicts(arguments: Sequence[str], given: Config, stored: Config) -> list[s
     for argument in arguments:
         option = argument.split("=")[0]
         path = _path(option)
-        if option.startswith("--") and path[0] not in FREE and _value(given, path) != _value(stored, path):
+        if option.startswith("--") and path[0] not in (*FREE, *LOCAL) and _value(given, path) != _value(stored, path):
             found.append(option)
     return found
 

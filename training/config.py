@@ -5,98 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bundle.modalities import MODALITIES
-from training.errors import ConfigError
+from training.errors import ConfigError, check_modalities
+from training.inputs import AudioOptions, GenomicsOptions, ImageOptions, PathologyOptions, TextOptions, VideoOptions
 
-
-@dataclass(frozen=True)
-class AudioOptions:
-    """How sound is prepared and encoded."""
-
-    rate: int = 16_000
-    """Samples per second."""
-    seconds: float | None = None
-    """Length of the stretch; not given, that of the longest training clip, at most 10."""
-    window: int = 400
-    """Samples per spectrogram window."""
-    hop: int = 160
-    """Samples between windows."""
-    bins: int = 64
-    """Mel bands; 0 keeps the linear frequency bins."""
-    encoder: str = "convolutional"
-    """Which encoder; --audio.encoder.* are its own options."""
-    encoder_options: Any = None
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """How clips are prepared and encoded."""
-
-    frames: int = 4
-    """Frames taken, evenly."""
-    size: int = 112
-    """Height and width in pixels."""
-    fit: Literal["crop", "pad", "squash"] = "crop"
-    """How a frame that is not square becomes one."""
-    channels: Literal[1, 3] = 3
-    """3 for colour, 1 for grey."""
-    encoder: str = "convolutional"
-    """Which encoder; --video.encoder.* are its own options."""
-    encoder_options: Any = None
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """How pictures are prepared and encoded."""
-
-    size: int = 128
-    """Height and width in pixels."""
-    fit: Literal["crop", "pad", "squash"] = "crop"
-    """How a picture that is not square becomes one."""
-    channels: Literal[1, 3] = 3
-    """3 for colour, 1 for grey."""
-    encoder: str = "convolutional"
-    """Which encoder; --image.encoder.* are its own options."""
-    encoder_options: Any = None
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """How text is prepared and encoded."""
-
-    max_length: int = 64
-    """Tokens kept, special tokens included."""
-    vocabulary: int = 8000
-    """Largest vocabulary of the tokenizer made from the training texts, but every letter of them is in it; a pretrained
-    encoder brings its own."""
-    encoder: str = "transformer"
-    """Which encoder; --text.encoder.* are its own options."""
-    encoder_options: Any = None
-
-    def __post_init__(self) -> None:
-        """Refuse impossible values at construction."""
-        if not 5 <= self.vocabulary <= 1_000_000:
-            raise ConfigError(f"text.vocabulary must be from 5 to 1,000,000 tokens, not {self.vocabulary}")
-
-
-@dataclass(frozen=True)
-class PathologyOptions:
-    """How tissue tiles are prepared and encoded."""
-
-    size: int = 128
-    """Height and width in pixels."""
-    encoder: str = "convolutional"
-    """Which encoder; --pathology.encoder.* are its own options."""
-    encoder_options: Any = None
-
-
-@dataclass(frozen=True)
-class GenomicsOptions:
-    """How the named-column vector is encoded."""
-
-    encoder: str = "snn"
-    """Which encoder; --genomics.encoder.* are its own options."""
-    encoder_options: Any = None
+__all__ = [
+    "AudioOptions", "AugmentOptions", "Config", "GenomicsOptions", "ImageOptions", "PathologyOptions", "TextOptions",
+    "VideoOptions",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -154,7 +69,11 @@ class Config:
     epochs: int = 20
     """Passes over the training split."""
     batch_size: int = 64
-    """Samples per step and process."""
+    """Samples per step, over all processes and parts together: results do not depend on how they are divided."""
+    accumulate: int = 1
+    """Parts into which each step's samples are divided and computed one after the other, to save memory; the step takes
+    the mean of their losses, weighted by size. What a loss compares within a batch, and batch normalisation, then sees
+    a part; without either it is the same as one large part."""
     optimiser: Literal["sgd", "adamw"] = "adamw"
     """SGD with momentum, or AdamW."""
     learning_rate: float = 1e-3
@@ -163,6 +82,8 @@ class Config:
     """Of SGD."""
     weight_decay: float = 1e-4
     """Per step."""
+    clip: float | None = None
+    """Largest Euclidean norm of all gradients together, to which longer ones are shortened; not given, any."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls, over the epochs."""
     warmup: int = 0
@@ -181,10 +102,16 @@ class Config:
     """Of initial weights, batch order, augmentation and negatives, each from its own stream."""
     workers: int = 0
     """Processes that read and augment samples; 0 does it in the training process."""
+    save_minutes: float = 10.0
+    """Between savings within an epoch, for --resume; at its end there is one anyway. 0 saves after every step."""
+    tracker: tuple[Literal["tensorboard", "wandb", "mlflow", "none"], ...] = ("tensorboard",)
+    """What shows the course of the training, one or several; "tensorboard" is kept in the folder of the run."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision; "no" is float32."""
     device: Literal["auto", "cpu"] = "auto"
     """"auto" takes an accelerator where there is one."""
+    compile: bool = False
+    """Compile the encoders (torch.compile): slow to start, faster steps on an accelerator."""
     cache: Path | None = None
     """Folder for decoded samples; not given, .cache beside the run. Safe to delete."""
     augment: AugmentOptions = field(default_factory=AugmentOptions)
@@ -197,13 +124,26 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse impossible values at construction."""
-        for name, least in (("epochs", 1), ("batch_size", 2), ("warmup", 0), ("workers", 0), ("seed", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("accumulate", 1),
+            ("warmup", 0),
+            ("workers", 0),
+            ("seed", 0),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if 2 * self.accumulate > self.batch_size:
+            raise ConfigError(f"accumulate must leave two samples a part, at most {self.batch_size // 2} parts")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise ConfigError(f"clip must be a positive number, not {self.clip}")
         if self.warmup >= self.epochs:
             raise ConfigError(f"warmup must be less than epochs, {self.epochs}, not {self.warmup}")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if not self.save_minutes >= 0:
+            raise ConfigError(f"save_minutes must not be negative, it is {self.save_minutes}")
         if not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight_decay must not be negative, it is {self.weight_decay}")
         if not 0 <= self.modality_dropout < 1:
@@ -222,16 +162,3 @@ class Config:
     def of(self, modality: str) -> Any:
         """The options of one modality."""
         return getattr(self, modality)
-
-
-def check_modalities(names: tuple[str, ...]) -> None:
-    """Refuse a choice of modalities that cannot be; none at all leaves the choice to the dataset.
-
-    Raises:
-        ConfigError: an unknown one, one twice, or one alone.
-    """
-    for name in names:
-        if name not in MODALITIES:
-            raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
-    if len(set(names)) != len(names) or len(names) == 1:
-        raise ConfigError(f"expected two or more different modalities, got {', '.join(names)}")

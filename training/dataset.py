@@ -11,6 +11,8 @@ class Dataset(ABC):
     """A source of labelled pairs. A subclass lives alone in `training/datasets/<name>.py` with a frozen `Options`."""
 
     Options: ClassVar[Any]
+    MICRO_AUC: ClassVar[bool] = False
+    """Whether runs, reports and comparisons state the micro-averaged area under the ROC curve too."""
 
     def __init__(self, options: Any) -> None:
         self.options = options

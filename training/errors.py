@@ -9,6 +9,8 @@ TrainingError
 
 from collections.abc import Iterable, Sequence
 
+from bundle.modalities import MODALITIES
+
 
 class TrainingError(Exception):
     """The root: the programs print it as one line and exit with 2."""
@@ -37,6 +39,19 @@ def require_additive(name: str, additive: bool) -> None:
     """
     if not additive:
         raise ConfigError(f"{name} needs a fusion whose shares are each modality's own: concat or sum")
+
+
+def check_modalities(names: tuple[str, ...]) -> None:
+    """Refuse a choice of modalities that cannot be; none at all leaves the choice to the dataset.
+
+    Raises:
+        ConfigError: an unknown one, one twice, or one alone.
+    """
+    for name in names:
+        if name not in MODALITIES:
+            raise ConfigError(f"unknown modality {name!r}; known are {', '.join(MODALITIES)}")
+    if len(set(names)) != len(names) or len(names) == 1:
+        raise ConfigError(f"expected two or more different modalities, got {', '.join(names)}")
 
 
 class CheckpointError(TrainingError):

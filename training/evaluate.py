@@ -12,6 +12,7 @@ from torch import nn
 
 from bundle import coalitions
 from bundle.coalitions import JOIN
+from training import gathering
 from training.batch import Batch, Output
 from training.model import Classifier
 
@@ -80,26 +81,40 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: nn.Module, loader: Iterable[Batch], accelerator: Accelerator) -> Encoded:
-    """Features in evaluation mode; the model's modes and the global random state are left as they were."""
+    """Features in evaluation mode, over all processes; the model's modes and the global random state are left as they
+    were.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    parts: list[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = []
+    parts: list[tuple[torch.Tensor, ...]] = []
+    names: list[str] = []
     with torch.random.fork_rng(devices=[]):  # a loader draws from the global generator when its iteration starts
         for batch in loader:
             moved = batch.to(accelerator.device)
             out: Output = model(moved.inputs)
-            features = {name: values.float().cpu() for name, values in out.features.items()}
-            parts.append((moved.labels.cpu(), moved.samples.cpu(), features))
+            names = list(out.features)
+            columns = (moved.samples, moved.labels, *(values.float() for values in out.features.values()))
+            parts.append(tuple(column.cpu() for column in columns))
     for module, mode in modes:
         module.training = mode
-    labels, samples, found = zip(*parts, strict=True)
-    joined = {name: torch.cat([features[name] for features in found]) for name in found[0]}
-    return Encoded(torch.cat(labels), torch.cat(samples), joined)
+    joined = [torch.cat(column) for column in zip(*parts, strict=True)]
+    samples, labels, *features = gathering.everyone(joined, accelerator)
+    return Encoded(labels, samples, dict(zip(names, features, strict=True)))
+
+
+def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
+    """Run the model in evaluation mode over a split, over all processes."""
+    return _run(model, loader, accelerator, keep=False)[0]
+
+
+def collect_encoded(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> tuple[Scores, Encoded]:
+    """As `collect`, and the features that the scores came from: the split is encoded only once."""
+    return _run(model, loader, accelerator, keep=True)
 
 
 @torch.no_grad()
-def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator) -> Scores:
-    """Run the model in evaluation mode over a split, over all processes."""
+def _run(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator, keep: bool) -> tuple[Scores, Encoded]:
+    """The scores, and the features too if they are to be kept."""
     model.eval()
     gathered: list[tuple[torch.Tensor, ...]] = []
     names = list(model.encoders)
@@ -107,13 +122,16 @@ def collect(model: Classifier, loader: Iterable[Batch], accelerator: Accelerator
         moved = batch.to(accelerator.device)
         everything = torch.ones(len(moved.labels), len(names), dtype=torch.bool, device=accelerator.device)
         found = model.examine(moved.inputs, everything)
-        values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values())
-        parts = (moved.labels, moved.samples, moved.groups, *(value.float() for value in values))
-        gathered.append(tuple(part.cpu() for part in accelerator.gather_for_metrics(parts)))
-    columns = (torch.cat(column).numpy() for column in zip(*gathered, strict=True))
-    labels, samples, groups, logits, together, *more = columns
-    shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[: len(names)], more[len(names) :]))
-    return Scores(labels, samples, logits, shares, together, shifts, groups=groups)
+        features = [found.out.features[name] for name in names] if keep else []
+        values = (found.out.logits, found.coalitions, *found.out.shares.values(), *found.shifts.values(), *features)
+        parts = (moved.samples, moved.labels, moved.groups, *(value.float() for value in values))
+        gathered.append(tuple(part.cpu() for part in parts))
+    joined = gathering.everyone([torch.cat(column) for column in zip(*gathered, strict=True)], accelerator)
+    samples, labels, groups, logits, together, *more = (column.numpy() for column in joined)
+    count = len(names)
+    shares, shifts = (dict(zip(names, part, strict=True)) for part in (more[:count], more[count : 2 * count]))
+    encoded = Encoded(joined[1], joined[0], dict(zip(names, joined[-count:], strict=True)) if keep else {})
+    return Scores(labels, samples, logits, shares, together, shifts, groups=groups), encoded
 
 
 def evaluate(scores: Scores) -> Evaluation:

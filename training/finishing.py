@@ -10,7 +10,7 @@ from torch.nn import functional
 from bundle.coalitions import membership
 from training.batch import Batch
 from training.deletion import deletions
-from training.evaluate import Encoded, Scores, collect, encode
+from training.evaluate import Encoded, Scores, collect_encoded, encode
 from training.model import Classifier
 
 STEPS = 50
@@ -80,5 +80,5 @@ def learn_stand_ins(model: Classifier, encoded: Encoded, accelerator: Accelerato
 
 def examine(model: Classifier, split: Iterable[Batch], accelerator: Accelerator, seed: int) -> Scores:
     """Every sample's scores on one split, deletions included."""
-    scores = collect(model, split, accelerator)
-    return replace(scores, deletions=deletions(model, encode(model, split, accelerator), seed))
+    scores, encoded = collect_encoded(model, split, accelerator)
+    return replace(scores, deletions=deletions(model, encoded, seed))

@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,16 +12,19 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import breakdown, catalog, checkpoint, fitting, scoring
-from training.command import Command, conflicts, parse
+from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
+from training.columns import Chosen, release
+from training.command import Command, conflicts, parse, resumed
 from training.config import Config
 from training.errors import CheckpointError, ConfigError, TrainingError
 from training.imbalance import class_weights
 from training.judging import judge
 from training.loop import Loop, Result, build_parts
+from training.measures.micro_auc import micro_auc_of
 from training.pairs import SPLITS, Pairs
-from training.preparation import Prepared, decode_all, digest_of
+from training.preparation import Prepared, digest_of
 from training.progress import begin, console
+from training.saving import NOTHING_SAVED
 
 
 def prepare(config: Config) -> Prepared:
@@ -30,43 +35,76 @@ def prepare(config: Config) -> Prepared:
     Raises:
         TrainingError: options or data that cannot be used.
     """
+    tracking.check(config.tracker)
     dataset = catalog.load("datasets", config.dataset)(config.dataset_options)
     pairs: Pairs = dataset.load(config).only(config.modalities)
+    release()
     breakdown.check(pairs, config.by)
     console.print(_summary(pairs))
     modalities = fitting.fit(config, pairs)
     build_parts(config, modalities, len(pairs.labels), class_weights(config.class_weights, pairs))
     cache = config.cache if config.cache is not None else config.out.parent / ".cache"
-    arrays = decode_all(pairs, modalities, cache)
+    prepared = Prepared.of(config, pairs, modalities, cache)
     training = pairs.indices("train")
-    for name in modalities:
-        modalities[name] = fitting.finish(
-            modalities[name], [arrays[name][index] for index in training[: fitting.MEASURED]]
-        )
-    return Prepared(pairs, modalities, arrays)
+    for name, arrays in prepared.arrays.items():
+        modalities[name] = fitting.finish(modalities[name], Chosen(arrays, training[: fitting.MEASURED]))
+    return replace(prepared, modalities=modalities)
 
 
 def fit(config: Config, resume: bool = False) -> Result:
     """Train as `config` says, into the folder `config.out`; unless resumed, an earlier run in it is replaced.
 
+    A kill at any moment leaves what a resumption needs: until the data are read and an earlier run is removed, the
+    configuration stands in a file of its own, which then becomes config.json.
+
     Raises:
         TrainingError: options or data that cannot be used, or a training that diverged.
     """
-    prepared = prepare(config)
-    facts = facts_of(prepared.pairs)
-    loop = Loop(config, prepared, config.out)
-    if resume:
-        _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
-        loop.resume()
-    else:
+    accelerator = distributed.start(config)
+    main_process, many = accelerator.is_main_process, accelerator.num_processes
+    console.print(f"{many} process{'es' if many > 1 else ''} on {accelerator.device.type}")
+    starting = config.out / checkpoint.STARTING
+    if not resume and main_process:
         config.out.mkdir(parents=True, exist_ok=True)
-        checkpoint.clear(config.out)
-        checkpoint.write_json(config.out / checkpoint.DATA, facts)
-        _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
-        checkpoint.write_json(config.out / checkpoint.CONFIG, asdict(config))
-    result = loop.run()
+        checkpoint.write_json(starting, asdict(config))
+    try:
+        with distributed.main_first():
+            prepared = prepare(config)
+        facts = facts_of(prepared.pairs)
+        distributed.check_same(json.dumps([facts, checkpoint.describe(prepared.modalities)], default=str))
+        loop = Loop(config, prepared, config.out)
+        if resume:
+            _check_same(checkpoint.read_json(config.out / checkpoint.DATA), facts)
+            loop.resume()
+        with loop.tracking.running(loop.history):
+            if not resume and main_process:
+                _start_folder(config, prepared, facts)
+            result = loop.run()
+            if main_process:
+                _finish(config, loop, prepared, facts, result)
+    except (TrainingError, BundleError):
+        if not resume and main_process:
+            starting.unlink(missing_ok=True)  # if it is still there, nothing is begun and nothing to resume
+        raise
+    distributed.end()
+    return result
+
+
+def _start_folder(config: Config, prepared: Prepared, facts: dict[str, Any]) -> None:
+    checkpoint.clear(config.out, begun=True)
+    checkpoint.write_json(config.out / checkpoint.DATA, facts)
+    _write_splits(prepared.pairs, config.out / checkpoint.SPLITS)
+    os.replace(config.out / checkpoint.STARTING, config.out / checkpoint.CONFIG)
+
+
+def _finish(config: Config, loop: Loop, prepared: Prepared, facts: dict[str, Any], result: Result) -> None:
+    """Write what was found, run.json last, and say it."""
     scoring.save(result.scores, config.out / checkpoint.SCORES)
     metrics: dict[str, Any] = {"validation": asdict(result.validation), "test": asdict(result.test)}
+    areas: dict[str, float] = {}
+    if catalog.load("datasets", config.dataset).MICRO_AUC:
+        for split, name in breakdown.SPLITS.items():
+            metrics[name]["micro_auc"] = areas[name] = micro_auc_of(result.scores[split])
     groups = breakdown.breakdowns(prepared.pairs, config.by, result.scores)
     if groups:
         metrics["groups"] = breakdown.facts(groups)
@@ -74,9 +112,12 @@ def fit(config: Config, resume: bool = False) -> Result:
     more["architectures"] = loop.model.architectures()
     verdict = judge(result.scores, prepared.pairs.labels, tuple(prepared.modalities))
     more["verdict"] = asdict(verdict)
+    loop.tracking.close({"test": asdict(result.test), "kept_epoch": result.best_epoch})
     checkpoint.finish(config.out, config, prepared.pairs.labels, prepared.modalities, more)
     console.print(f"kept epoch {result.best_epoch}; validation {result.validation.line()}")
     console.print(f"test {result.test.line()}")
+    if areas:
+        console.print("micro-AUC " + ", ".join(f"{name} {area:.3f}" for name, area in areas.items()))
     told = (line for found in groups for line in breakdown.lines(found))
     for line in (
         *told,
@@ -84,7 +125,6 @@ def fit(config: Config, resume: bool = False) -> Result:
         *(f"  {sentence}" for sentence in verdict.sentences),
     ):
         console.print(line, markup=False)
-    return result
 
 
 def _summary(pairs: Pairs) -> str:
@@ -118,56 +158,83 @@ def _write_splits(pairs: Pairs, path: Path) -> None:
             writer.writerow((row, pairs.labels[target], split))
 
 
-def _take_folder(command: Command, arguments: Sequence[str]) -> Config:
-    """Make `config.out` usable, or refuse; for a resumption, return the configuration stored there."""
-    config, resume, overwrite = command.config, command.resume, command.overwrite
+def _take_folder(command: Command, arguments: Sequence[str]) -> Command | None:
+    """Make the command's folder usable, or refuse; returns what is to be done, for a resumption with stored options.
+
+    None where a finished run is to be resumed: there is nothing left to do. A run that had not read its data yet is
+    begun once more.
+    """
+    config, overwrite = command.config, command.overwrite
     out = config.out
+    if distributed.number() != 0 and not command.resume:
+        return command  # the main process looks
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file")
-    if resume:
-        if not (out / checkpoint.CONFIG).exists():
+    if command.resume:
+        found = [name for name in (checkpoint.STARTING, checkpoint.CONFIG) if (out / name).exists()]
+        if not found:
             raise CheckpointError(f"{out} holds no run to resume; without --resume, one is started there")
-        if (out / checkpoint.RUN).exists():
-            raise CheckpointError(f"the run in {out} is finished, there is nothing to resume; choose another --out")
-        stored = replace(checkpoint.read_config(checkpoint.read_json(out / checkpoint.CONFIG)), out=out)
+        stored = checkpoint.read_config(checkpoint.read_json(out / found[0]))
         changed = conflicts(arguments, config, stored)
         if changed:
             raise ConfigError(
                 f"--resume goes on with the options stored in {out}, which differ in {', '.join(changed)}; leave them "
                 "out, or train anew with --overwrite"
             )
-        config = stored
+        begun = found[0] == checkpoint.CONFIG
+        if begun and (out / checkpoint.RUN).exists():
+            return None
+        command = replace(command, config=resumed(arguments, config, stored), resume=begun)
     elif (out / checkpoint.CONFIG).exists() and not overwrite:
         raise ConfigError(f"--out {out} holds a run; choose another --out, --resume it, or --overwrite it")
     elif out.is_dir() and (foreign := checkpoint.foreign(out)):
         raise ConfigError(f"--out {out} holds other files, such as {foreign[0]}; choose another --out")
+    if distributed.number() != 0:
+        return command
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}") from None
-    return config
+    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    begin()
+    begin(speaks=distributed.number() == 0)
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        command = parse(given)
-        config = _take_folder(command, given)
+        asked = parse(given)
+        command = _take_folder(asked, given)
+        if command is None:
+            console.print(f"the run in {asked.config.out} is finished, there is nothing to resume", markup=False)
+            return 0
+        config = command.config
         console.print(f"{config.method} on {config.dataset}, seed {config.seed}, into {config.out}")
+        distributed.start(config, command.processes)
+        if asked.resume and not command.resume and distributed.number() == 0:
+            print(f"Resuming {NOTHING_SAVED}", file=sys.stderr)
         fit(config, command.resume)
     except (TrainingError, BundleError) as error:
+        distributed.linger()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a share that went away
+        distributed.linger()
         print(f"error: {error.strerror or error}: {error.filename or 'no file'}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; once an epoch is finished, --resume goes on after the last one", file=sys.stderr)
+        if distributed.number() == 0:
+            print("interrupted; --resume goes on from where it was saved last", file=sys.stderr)
         return 130
+    except Exception as error:
+        gone = distributed.lost(error)
+        distributed.linger(always=gone)
+        if not gone:
+            raise
+        print("error: another process ended; what it said, if anything, stands above", file=sys.stderr)
+        return 2
     return 0
 
 

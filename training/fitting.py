@@ -10,6 +10,7 @@ import soundfile
 from bundle.errors import InvalidInput
 from bundle.modalities import Array, Audio, Genomics, Image, Modality, Pathology, Text, Video
 from bundle.modalities.sound import read_sound
+from training.columns import Chosen, aside
 from training.config import Config
 from training.errors import ConfigError, DataError
 from training.pairs import Pairs, Source, payload
@@ -33,7 +34,7 @@ def fit(config: Config, pairs: Pairs) -> dict[str, Modality]:
     """
     fitted: dict[str, Modality] = {}
     for name, sources in pairs.sources.items():
-        training = [sources[index] for index in pairs.indices("train")]
+        training = Chosen(sources, pairs.indices("train"))
         try:
             fitted[name] = _fit_one(name, config, training)
         except ValueError as error:
@@ -56,7 +57,7 @@ def _fit_one(name: str, config: Config, training: Sequence[Source]) -> Modality:
         case "text":
             return _fit_text(config, training)
         case _:
-            return _fit_genomics([source for source in training if isinstance(source, Mapping)])
+            return _fit_genomics(training)
 
 
 def _longest(training: Sequence[Source]) -> float:
@@ -93,17 +94,32 @@ def _texts(training: Sequence[Source]) -> Iterator[str]:
         yield raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def _fit_genomics(training: Sequence[Mapping[str, float | None]]) -> Genomics:
-    columns = tuple(training[0])
-    values = np.array([[np.nan if row[name] is None else row[name] for name in columns] for row in training], float)
-    empty = [name for name, gone in zip(columns, np.isnan(values).all(axis=0), strict=True) if gone]
+def _fit_genomics(training: Sequence[Source]) -> Genomics:
+    first = training[0]
+    assert isinstance(first, Mapping)
+    columns = tuple(first)
+    values = aside(np.fromiter(_numbers(training), np.dtype((np.float64, len(columns))), len(training)))
+    empty, medians, means, stds = [], [], [], []
+    for name, column in zip(columns, values.T, strict=True):
+        gone = np.isnan(column)
+        if gone.all():
+            empty.append(name)
+            continue
+        medians.append(float(np.median(column[~gone])))
+        filled = np.where(gone, medians[-1], column)
+        spread = float(filled.std())
+        means.append(float(filled.mean()))
+        stds.append(spread if spread > RELATIVE * float(np.abs(filled).max()) else 1.0)
     if empty:
         raise DataError("these genomics columns have no value in the training split:", empty)
-    medians = np.nanmedian(values, axis=0)
-    filled = np.where(np.isnan(values), medians, values)
-    spread = filled.std(axis=0)
-    stds = np.where(spread > RELATIVE * np.abs(filled).max(axis=0), spread, 1.0)
-    return Genomics(columns, tuple(medians.tolist()), tuple(filled.mean(axis=0).tolist()), tuple(stds.tolist()))
+    return Genomics(columns, tuple(medians), tuple(means), tuple(stds))
+
+
+def _numbers(training: Sequence[Source]) -> Iterator[list[float]]:
+    """The values of each sample, NaN where one is missing."""
+    for source in training:
+        assert isinstance(source, Mapping)
+        yield [np.nan if value is None else value for value in source.values()]
 
 
 def finish(modality: Modality, training: Sequence[Array]) -> Modality:

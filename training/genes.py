@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from bundle.modalities.genomics import LARGEST, MISSING
+from training.columns import Vectors
 from training.errors import DataError
 from training.frame import listed, read_frame
-from training.pairs import Source
 from training.problems import RowProblems, shown
 
 PREFIX = "gene_"
 
 
-def genes(frame: pd.DataFrame, prefix: str, problems: RowProblems) -> list[Source] | None:
+def genes(frame: pd.DataFrame, prefix: str, problems: RowProblems) -> Vectors | None:
     """One mapping of column to number (None where missing) for each row, or None where there are no such columns.
 
     Cells that are no finite numbers and rows without any value go to `problems`.
@@ -36,10 +36,7 @@ def genes(frame: pd.DataFrame, prefix: str, problems: RowProblems) -> list[Sourc
         problems.add(int(row), columns[column], f"expected a finite number or an empty cell, found {found}")
     for row in np.flatnonzero(missing.all(axis=1)):
         problems.add(int(row), "genomics", f"expected a value in at least one of {len(columns)} columns, found none")
-    return [
-        {name: None if np.isnan(value) else float(value) for name, value in zip(columns, row, strict=True)}
-        for row in numbers
-    ]
+    return Vectors(columns, numbers)
 
 
 def joined(frame: pd.DataFrame, table: Path, key: str, problems: RowProblems) -> pd.DataFrame:

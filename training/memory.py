@@ -96,7 +96,12 @@ def draw_repeatedly(
     ends = blocks.sum(dim=2, dtype=torch.uint8).cumsum(dim=1)  # `(batch, blocks)`: candidates up to and with each
     available = ends[:, -1]
     uniform = torch.stack([torch.rand(batch, count, generator=generator) for _ in range(times)], dim=1)
-    ranks = _ranks(uniform.to(candidates.device), available[:, None, None]).flatten(1)
+    if candidates.is_cuda:
+        uniform = (
+            uniform.pin_memory()
+        )  # the copy can then be queued; else the host waits for all that was queued before
+    uniform = uniform.to(candidates.device, non_blocking=True)
+    ranks = _ranks(uniform, available[:, None, None]).flatten(1)
     block = torch.searchsorted(ends, ranks, right=True).clamp(max=blocks.shape[1] - 1)
     rows = block + blocks.shape[1] * torch.arange(batch, device=block.device)[:, None]
     inside = functional.embedding(rows, blocks.flatten(0, 1)).cumsum(dim=2, dtype=torch.uint8)

@@ -50,6 +50,9 @@ class Method(nn.Module):
     Options: ClassVar[Any]
     SEPARATE: ClassVar[bool] = False
     """Whether every modality is trained by itself: its own accuracy is that of a classifier without the others."""
+    WITHIN: ClassVar[tuple[str, ...]] = ()
+    """Attributes that `epoch_start` and the steps of an epoch change and later ones need, other than what `state_dict`
+    has: numbers, texts, tensors, and lists and dicts of them. They are saved within an epoch."""
     class_weights: Tensor | None
     """`(classes,)` float32, or None where all classes count alike; made from the data, so not saved."""
 

@@ -43,7 +43,10 @@ class Classifier(nn.Module):
             inputs: of every modality; whatever stands for an absent one has no influence.
             present: `(batch, M)` bool; None where every sample has every modality.
         """
-        features = self.encode(inputs)
+        return self.combine(self.encode(inputs), present)
+
+    def combine(self, features: dict[str, Tensor], present: Tensor | None = None) -> Output:
+        """What `forward` makes of features."""
         out = self.fuse(features, present)
         return replace(out, shares=self.fuse(features).shares) if self.training and present is not None else out
 

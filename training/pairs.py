@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bundle.modalities import Payload
-from training.config import check_modalities
-from training.errors import ConfigError, DataError
+from training.columns import compact
+from training.errors import ConfigError, DataError, check_modalities
 
 Source = Path | str | Mapping[str, float | None]
 """A file to read, or the value itself."""
@@ -19,7 +19,10 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Pairs:
-    """A dataset's samples, column by column; every sequence has one entry for each sample."""
+    """A dataset's samples, column by column; every sequence has one entry for each sample.
+
+    Whatever sequences it is given, it keeps them as `training.columns`, which take no memory by the row.
+    """
 
     labels: tuple[str, ...]
     """Class names, in the order of the logits."""
@@ -35,6 +38,12 @@ class Pairs:
     """What to call each sample in an error, such as "row 12"."""
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What else is known of each sample, as text, by the column's name: --by measures by it, nothing trains on it."""
+
+    def __post_init__(self) -> None:
+        """Keep no Python object for each row."""
+        object.__setattr__(self, "rows", compact(self.rows))
+        for name in ("sources", "columns"):
+            object.__setattr__(self, name, {key: compact(found) for key, found in getattr(self, name).items()})
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of one split's samples."""
@@ -75,11 +84,14 @@ class Pairs:
 
     def _torn_groups(self) -> list[str]:
         """A line for each group that lies in several splits, with the first row of it in each."""
-        first: dict[int, dict[str, str]] = {}
-        for row, group, split in zip(self.rows, self.groups.tolist(), self.splits.tolist(), strict=True):
-            first.setdefault(group, {}).setdefault(split, row)
-        places = [found for found in first.values() if len(found) > 1]
-        return [", ".join(f"{row} in {split}" for split, row in found.items()) for found in places]
+        splits, codes = np.unique(self.splits, return_inverse=True)
+        places = np.unique(np.stack([self.groups, codes]), axis=1)[0]  # once for each split that a group lies in
+        torn = np.unique(places[:-1][places[1:] == places[:-1]])
+        found: dict[int, dict[str, str]] = {}
+        for position in np.flatnonzero(np.isin(self.groups, torn)).tolist():
+            split = str(splits[codes[position]])
+            found.setdefault(int(self.groups[position]), {}).setdefault(split, self.rows[position])
+        return [", ".join(f"{row} in {split}" for split, row in parts.items()) for parts in found.values()]
 
 
 def payload(source: Source) -> Payload:

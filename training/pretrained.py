@@ -1,9 +1,12 @@
 """Pretrained weights in the transformers format, from a local folder or the hub."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
+from huggingface_hub import constants
 from transformers import AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
@@ -18,6 +21,8 @@ EXPECTED = (
     "hub id with the network reachable; without the option, training starts from random weights (with None, where a "
     "dataset's recipe sets it)"
 )
+PATIENCE = 5.0
+"""Seconds to wait for the hub's first answer; the library would try for half a minute, with every file anew."""
 
 
 def load_pretrained(loader: Any, name: str) -> Any:
@@ -33,9 +38,16 @@ def load_pretrained(loader: Any, name: str) -> Any:
     is_folder = bool(name) and Path(name).is_dir()
     if not is_folder and not HUB_ID.fullmatch(name):
         raise ConfigError(f"pretrained: found no folder {name!r}; {EXPECTED}")
+    offline = not is_folder and not reachable()
     try:
-        return _load(loader, name)
+        return _load(loader, name, offline)
     except Exception as error:  # transformers raises many types, from OSError to KeyError
+        if offline and isinstance(error, OSError):
+            raise ConfigError(
+                f"pretrained: the hub ({constants.ENDPOINT}) cannot be reached, and no whole {name!r} was downloaded "
+                f"before ({constants.HF_HUB_CACHE}); where there is a network, `hf download {name} --local-dir FOLDER` "
+                f"and name that folder instead; {EXPECTED}"
+            ) from None
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         kind = "the folder" if is_folder else "the hub id or folder"
         raise ConfigError(f"pretrained: {kind} {name!r} gives no {loader.__name__} ({first}); {EXPECTED}") from None
@@ -62,16 +74,28 @@ def load_tokenizer(name: str, max_length: int) -> Text:
     return Text(loaded.backend_tokenizer.to_str(), max_length, int(padding))
 
 
-def _load(loader: Any, name: str) -> Any:
+@cache
+def reachable() -> bool:
+    """Whether the hub answers at all, asked once a process; else only what was downloaded before is looked for."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        httpx.head(constants.ENDPOINT, timeout=PATIENCE)
+    except (httpx.TransportError, OSError):  # OSError: certificates that cannot be read
+        return False
+    return True
+
+
+def _load(loader: Any, name: str, offline: bool) -> Any:
     """As `from_pretrained`, but weights that are not there are an error, not random numbers and a warning."""
     logging.disable_progress_bar()  # of reading; downloads keep theirs
     if not issubclass(loader, PreTrainedModel) and loader is not AutoModel:
-        return loader.from_pretrained(name)
-    stored = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+        return loader.from_pretrained(name, local_files_only=offline)
+    stored = PreTrainedConfig.get_config_dict(name, local_files_only=offline)[0].get("model_type")
     wanted = getattr(getattr(loader, "config_class", None), "model_type", stored)
     if stored != wanted:
         raise ValueError(f"it holds a model of type {stored!r}, expected {wanted!r}")
-    model, report = loader.from_pretrained(name, output_loading_info=True)
+    model, report = loader.from_pretrained(name, output_loading_info=True, local_files_only=offline)
     absent = sorted(key for key in report["missing_keys"] if "pooler" not in key)  # the pooler is not used
     if absent:
         raise ValueError(f"its weights lack {absent[0]} and {len(absent) - 1} more")

@@ -14,8 +14,12 @@ Item = TypeVar("Item")
 console = Console(highlight=False, soft_wrap=True)
 
 
-def begin() -> None:
-    """What a program does first: one process of tokenizers, and output that no terminal's encoding can break."""
+def begin(speaks: bool = True) -> None:
+    """What a program does first: one process of tokenizers, and output that no terminal's encoding can break.
+
+    Of several processes one `speaks`; the others print nothing but what ends them.
+    """
+    console.quiet = not speaks
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -25,7 +29,7 @@ def begin() -> None:
 def display() -> Progress:
     """Bars that vanish when done; what must stay is printed through `console`."""
     columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=True, disable=console.quiet or not console.is_terminal)
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:

@@ -1,10 +1,48 @@
-"""Which training samples an epoch draws, from seed and epoch alone: nothing to save, the same after a resumption."""
+"""Which training samples an epoch draws, from seed and epoch alone: nothing to save, the same after a resumption.
+
+And who has which of them: a batch is divided into parts, and each part among processes.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the samples of a batch, 0 to its size - 1, are divided; the batch itself never depends on it."""
+
+    process: int = 0
+    """This one, from 0."""
+    processes: int = 1
+    parts: int = 1
+    """Into how many parts, computed one after the other, where each gets samples enough."""
+
+    @property
+    def least(self) -> int:
+        """The smallest part: a sample for each process, and two for batch statistics."""
+        return max(2, self.processes)
+
+    def divide(self, size: int) -> list[range]:
+        """The parts of a batch, whose sizes differ by one at most."""
+        return _even(range(size), max(1, min(self.parts, size // self.least)))
+
+    def own(self, part: range) -> range:
+        """What this process has of a part."""
+        return self.each(part)[self.process]
+
+    def each(self, part: range) -> list[range]:
+        """What every process has of a part."""
+        return _even(part, self.processes)
+
+
+def _even(whole: range, count: int) -> list[range]:
+    bounds = [whole.start + len(whole) * number // count for number in range(count + 1)]
+    return [range(*pair) for pair in pairwise(bounds)]
 
 
 class Order(Sampler[int]):
@@ -29,13 +67,16 @@ class Order(Sampler[int]):
         self.seed = seed
         self.balanced = balanced
         self.epoch = 0
+        self.start = 0
+        """How many samples of the epoch are left out at its beginning: those that a resumed training had."""
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __iter__(self) -> Iterator[int]:
         shuffled = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.targets))
-        return iter((self._drawn()[shuffled] if self.balanced else shuffled).tolist())
+        numbers = self._drawn()[shuffled] if self.balanced else shuffled
+        return map(int, numbers[self.start :])  # one by one: a list of them would be a Python object for each sample
 
     def _drawn(self) -> NDArray[np.int64]:
         """`(samples,)` numbers, class by class."""

@@ -115,17 +115,15 @@ def test_tensorrt_may_compute_as_the_graph_or_the_operator_says(graph: Precision
 def test_an_engine_for_anything_else_lies_elsewhere(tmp_path: Path) -> None:
     other = {"image": Profile((1, 3, 16, 16), (8, 3, 16, 16), (32, 3, 16, 16))}
     gpu = Gpu(engines=tmp_path)
-    found = [
-        tensorrt_options(place, shapes, graph, used)["trt_engine_cache_path"]
-        for place, shapes, graph, used in (
-            (PLACE, SHAPES, "fp32", gpu),
-            (replace(PLACE, graph="cd" * 32), SHAPES, "fp32", gpu),
-            (replace(PLACE, version="10.14.0"), SHAPES, "fp32", gpu),
-            (replace(PLACE, capability="8.0"), SHAPES, "fp32", gpu),
-            (PLACE, other, "fp32", gpu),
-            (PLACE, SHAPES, "fp16", gpu),
-            (PLACE, SHAPES, "fp32", replace(gpu, tf32=True)),
-        )
+    cases: list[tuple[Place, dict[str, Profile], Precision, Gpu]] = [
+        (PLACE, SHAPES, "fp32", gpu),
+        (replace(PLACE, graph="cd" * 32), SHAPES, "fp32", gpu),
+        (replace(PLACE, version="10.14.0"), SHAPES, "fp32", gpu),
+        (replace(PLACE, capability="8.0"), SHAPES, "fp32", gpu),
+        (PLACE, other, "fp32", gpu),
+        (PLACE, SHAPES, "fp16", gpu),
+        (PLACE, SHAPES, "fp32", replace(gpu, tf32=True)),
     ]
+    found = [tensorrt_options(*case)["trt_engine_cache_path"] for case in cases]
     assert len(set(found)) == len(found)
     assert tensorrt_options(PLACE, SHAPES, "fp32", replace(gpu, device=1))["trt_engine_cache_path"] == found[0]

@@ -21,7 +21,9 @@ from bundle.graphics import Card, find_card, load_cuda, load_tensorrt
 from bundle.manifest import GRAPH
 from bundle.modalities import Array
 from bundle.predictor import Predictor
+from bundle.runtime import onnxruntime
 from bundle.session import Running, check_assignment, check_targets
+from bundle.work import Work
 from tests.bundle.endless import build_endless
 from tests.bundles import PAIRINGS, build_bundle
 
@@ -66,7 +68,7 @@ def test_bound_inputs_and_outputs_give_what_plain_ones_give(predictors: list[Pre
 def test_a_bound_run_can_be_ended(predictors: list[Predictor]) -> None:
     loaded, names = parts_of(predictors[0])
     feed = feed_of(predictors[0], range(2))
-    options = session.onnxruntime.RunOptions()
+    options = onnxruntime.RunOptions()
     assert run_bound(loaded, names, feed, ("cpu", 0), options).keys() == set(names)
     options.terminate = True
     with pytest.raises(Exception, match="terminate flag"):
@@ -98,7 +100,7 @@ def endless(tmp_path: Path) -> Predictor:
 
 def test_work_along_the_path_of_a_gpu_ends_when_it_is_cancelled(endless: Predictor) -> None:
     predictor = bound(endless)
-    work = session.Work()
+    work = Work()
     timer = Timer(0.3, work.cancel)
     timer.start()
     with pytest.raises(WorkCancelled):

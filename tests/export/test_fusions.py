@@ -18,7 +18,7 @@ from tests.export.runs import PLAIN, make_run
 from training import catalog
 from training.checkpoint import read
 
-TWO, THREE = ("pathology", "genomics"), ("text", "genomics", "image")
+TWO, THREE = ("pathology", "genomics"), ("video", "genomics", "image")
 
 
 @pytest.mark.parametrize("modalities", [TWO, THREE], ids=["two", "three"])

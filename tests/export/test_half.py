@@ -176,7 +176,7 @@ def test_a_halved_bundle_says_what_it_cost(bundles: Callable[[Half], Path], kind
     told = manifest.provenance["export"]["quantization"]
     assert manifest.precision == told["kind"] == kind
     assert told["ways"] == {"image": kind, "text": kind} and told["calibrated"] == 0
-    assert told["after"]["bytes"] == (bundle / GRAPH).stat().st_size < 0.7 * told["before"]["bytes"]
+    assert told["after"]["bytes"] == (bundle / GRAPH).stat().st_size < 0.75 * told["before"]["bytes"]
     assert 0 < told["difference"] < FARTHEST[kind]
     assert manifest.tolerance.probabilities == max(1e-4, told["spread"], 2 * told["difference"])
     card = (bundle / "model_card.md").read_text()

@@ -11,7 +11,10 @@ from tests.training.tables import QUICK
 from training import scoring
 from training.averaged import average, averaged, main, measure
 from training.errors import ConfigError, DataError
+from training.evaluate import Scores
 from training.fit import main as fit
+from training.measures.micro_auc import micro_auc_of
+from training.reporting import run as reporting
 
 
 def drawn(count: int, classes: int = 3) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -90,6 +93,21 @@ def test_nine_patches_give_one_answer_for_a_region(run: Path, capsys: pytest.Cap
     assert main([str(run), "--over", "region"]) == 0
     said = capsys.readouterr().out
     assert f"test, {together.units} regions: accuracy {together.accuracy:.3f}" in said and "grade IV: F1" in said
+
+
+def test_a_run_of_this_dataset_states_its_micro_auc_and_so_does_its_report(run: Path) -> None:
+    finished = reporting.read(run)
+    table = reporting.metrics(finished)
+    column = table.columns.index("micro-AUC")
+    for row, split in zip(table.rows, ("val", "test"), strict=True):
+        area = micro_auc_of(finished.scores[split])
+        assert finished.checkpoint.metrics[row[0]]["micro_auc"] == area == averaged(run, None)[split].micro_auc
+        assert row[column] == f"{100 * area:.1f}"
+
+
+def test_what_a_diverged_training_gave_is_no_decision() -> None:
+    logits = np.array([[2.0, 0.0], [np.nan, 0.0], [0.0, 1.0]], dtype=np.float32)
+    assert micro_auc_of(Scores(np.array([0, 1, 1]), np.arange(3), logits, {})) == pytest.approx(6.5 / 9)
 
 
 def test_another_column_and_another_folder_are_refused(

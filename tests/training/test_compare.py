@@ -24,7 +24,7 @@ def test_a_killed_comparison_goes_on_to_its_tables(
     out = tmp_path / "a comparison"
     options = [*QUICK, "--epochs", "3", "--dataset", "table", "--dataset.path", str(table)]
     options += ["--modalities", "image", "text", "--cache", str(decoded), "--out", str(out)]
-    options += ["--methods", "unimodal", "infobridge", "--seeds", "2", "--resamples", "200"]
+    options += ["--methods", "unimodal", "infobridge", "--seeds", "1", "--resamples", "200"]
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -40,14 +40,14 @@ def test_a_killed_comparison_goes_on_to_its_tables(
     assert "the same command goes on" in capsys.readouterr().err
     done = {path.parent: path.stat().st_mtime_ns for path in out.glob("*/*/run.json")}
     begun = {path.parent for path in out.glob("*/*/config.json")}
-    assert begun and len(done) < 4
+    assert begun and len(done) < 2
 
     assert main([*options, "--jobs", "2"]) == 0
     printed = capsys.readouterr().out
     assert all(f"{folder.parent.name} seed {folder.name}: goes on" in printed for folder in begun - set(done))
     assert all((folder / "run.json").stat().st_mtime_ns == when for folder, when in done.items())
     folders = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in out.glob("*/*/run.json"))
-    assert folders == ["infobridge/0", "infobridge/1", "unimodal/0", "unimodal/1"]
+    assert folders == ["infobridge/0", "unimodal/0"]
     for folder in out.glob("*/*/"):
         run = read(folder)
         assert (run.config.method, str(run.config.seed)) == (folder.parent.name, folder.name)
@@ -56,15 +56,15 @@ def test_a_killed_comparison_goes_on_to_its_tables(
         assert set(scoring.load(folder / "scores.safetensors")) == {"val", "test"}
 
     text = (out / "results.md").read_text(encoding="utf-8")
-    assert "| InfoBridge (Ours) | 2 |" in text and "| Unimodal, late fusion | 2 |" in text and "chosen |" in text
+    assert "| InfoBridge (Ours) | 1 |" in text and "| Unimodal, late fusion | 1 |" in text and "chosen |" in text
     assert "18 train, 9 val, 9 test samples; 3 classes" in text and "missing" not in text
     content = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    measured = {seed: read(out / "infobridge" / seed).metrics["test"]["accuracy"] for seed in ("0", "1")}
+    measured = {"0": read(out / "infobridge" / "0").metrics["test"]["accuracy"]}
     row = next(row for row in content["tables"][0]["rows"] if row["name"] == "infobridge")
     assert {seed: each["test"] for seed, each in row["seeds"].items()} == measured
 
     assert main(options) == 0, "and nothing is run again"
-    assert "4 are finished" in capsys.readouterr().out
+    assert "2 are finished" in capsys.readouterr().out
     again = (out / "results.md").read_text(encoding="utf-8")
     assert again.replace(" --jobs 2", "") == text.replace(" --jobs 2", "")
     assert os.listdir(out).count("results.csv") == 1

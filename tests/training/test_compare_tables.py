@@ -12,6 +12,7 @@ from tests.training.comparisons import TABLE, finish, outputs, part, planned
 from training import checkpoint, scoring
 from training.compare import main
 from training.comparison.selection import choose
+from training.dataset import Dataset
 from training.evaluate import Scores
 
 SEEDS = ("--seeds", "2", "--resamples", "500")
@@ -60,6 +61,21 @@ def test_figures_are_means_and_sample_deviations_over_seeds(out: Path) -> None:
         "best_epoch": "2",
         "test_text": "0.3",
     }
+
+
+def test_the_micro_auc_is_told_where_the_dataset_asks_for_it(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables(out, *METHODS)
+    text, rows, _ = results(out)
+    assert "AUC" not in text and "micro_auc" not in rows[0]
+    monkeypatch.setattr(Dataset, "MICRO_AUC", True)
+    tables(out, *METHODS)
+    text, rows, content = results(out)
+    assert "| method | seeds | validation | test | macro-F1 | micro-AUC | image alone | text alone |" in text
+    assert "| Joint-Train | 2 | 60.0 ± 0.0 | 41.0 ± 1.4 | 41.0 ± 1.4 | 41.0 ± 1.4 | 21.0" in text, "two certain classes"
+    assert float(rows[0]["micro_auc"]) == pytest.approx(0.4)
+    joint = next(row for row in content["tables"][0]["rows"] if row["name"] == "joint")
+    assert joint["seeds"]["1"]["micro_auc"] == pytest.approx(0.42)
+    assert joint["summary"]["micro_auc"]["mean"] == pytest.approx(0.41)
 
 
 def test_the_best_single_modality_is_a_row_and_chosen_on_validation(out: Path) -> None:

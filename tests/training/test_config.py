@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from training.config import AugmentOptions, Config, TextOptions, check_modalities
-from training.errors import ConfigError
+from training.config import AugmentOptions, Config, TextOptions
+from training.errors import ConfigError, check_modalities
 
 NAN = math.nan
 

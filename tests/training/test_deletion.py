@@ -5,11 +5,13 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
-from tests.training.tiny import THREE, TWO, classifier
+from tests.training.tiny import THREE, TWO, batches, classifier
 from training import deletion
 from training.deletion import deletions
-from training.evaluate import Encoded
+from training.evaluate import Encoded, collect, encode
+from training.finishing import examine
 from training.model import Classifier
 
 
@@ -54,6 +56,18 @@ def test_no_sample_is_replaced_by_itself_and_all_others_are_as_likely() -> None:
     for row in range(5):
         shares = np.bincount(drawn[:, row], minlength=5) / 4000
         assert np.delete(shares, row) == pytest.approx(0.25, abs=0.03)
+
+
+def test_scores_and_deletions_come_from_one_pass_over_a_split() -> None:
+    model, found, accelerator = classifier(THREE).eval(), batches(2, THREE), Accelerator(cpu=True)
+    passes = []
+    model.encoders["image"].register_forward_hook(lambda *_: passes.append(1))
+    scores = examine(model, found, accelerator, seed=0)
+    assert len(passes) == len(found)
+    plain, again = collect(model, found, accelerator), encode(model, found, accelerator)
+    assert np.array_equal(scores.logits, plain.logits) and np.array_equal(scores.samples, again.samples.numpy())
+    expected = deletions(model, again, seed=0)
+    assert all(np.array_equal(scores.deletions[name], expected[name]) for name in THREE)
 
 
 def test_a_single_sample_has_no_other() -> None:

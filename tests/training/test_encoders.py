@@ -14,7 +14,7 @@ from training.encoders._pixels import Pixels
 from training.encoders.convolutional import Convolutional
 from training.encoders.resnet import ResNet
 from training.encoders.snn import SelfNormalising
-from training.encoders.transformer import Transformer
+from training.encoders.transformer import Transformer, pairs
 from training.errors import ConfigError
 from training.tokenizer import train_tokenizer
 
@@ -167,6 +167,18 @@ def test_a_text_alone_equals_the_text_in_a_padded_batch(pool: str) -> None:
     for position, ids in enumerate(texts):
         alone = encoder(torch.from_numpy(ids)[None])
         assert torch.allclose(alone[0], together[position], atol=1e-5)
+
+
+def test_bert_attends_to_the_same_tokens_when_it_is_given_pairs_of_them() -> None:
+    text = MODALITIES["text"]
+    assert isinstance(text, Text)
+    encoder = build("transformer", text)
+    ids = torch.from_numpy(text.stack([text.decode(words) for words in ("the cat", "the old dog saw an owl")]))
+    mask = ids != text.pad_id
+    assert not mask.all()
+    network = encoder.get_submodule("network")
+    one, other = (network(input_ids=ids, attention_mask=given) for given in (mask.long(), pairs(mask)))
+    assert torch.equal(one.last_hidden_state[mask], other.last_hidden_state[mask])
 
 
 def test_the_order_of_words_matters() -> None:

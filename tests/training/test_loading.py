@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from bundle.modalities import Array
+from training.augment import augment
 from training.batch import Batch
 from training.config import AugmentOptions, Config
 from training.fit import prepare
@@ -132,3 +134,71 @@ def test_a_last_batch_of_a_single_sample_is_left_out(
 ) -> None:
     loader, _ = training_loader(replace(config, batch_size=size), prepared)
     assert len(list(loader)) == len(loader) == batches
+
+
+def batches(config: Config, prepared: Prepared, epochs: int, start: int = 0) -> list[Batch]:
+    """Of the training and of the validation split, epoch by epoch, from the same loaders."""
+    loader, set_epoch = training_loader(config, prepared)
+    validation = evaluation_loader(config, prepared, "val", lasting=True)
+    found: list[Batch] = []
+    for epoch in range(epochs):
+        set_epoch(epoch, start)
+        found += [*loader, *validation]
+    return found
+
+
+def identical(one: list[Batch], other: list[Batch]) -> bool:
+    return len(one) == len(other) and all(
+        all(torch.equal(tensor, b.inputs[name]) for name, tensor in a.inputs.items())
+        and torch.equal(a.labels, b.labels)
+        and torch.equal(a.samples, b.samples)
+        and (a.present is None or (b.present is not None and torch.equal(a.present, b.present)))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_batches_are_the_same_bit_for_bit_with_any_number_of_workers_that_live_on(
+    config: Config, prepared: Prepared
+) -> None:
+    chosen = replace(config, modality_dropout=0.3)
+    expected = batches(chosen, prepared, 3)
+    before = torch.get_rng_state()
+    for workers in (1, 2):
+        assert identical(expected, batches(replace(chosen, workers=workers), prepared, 3)), workers
+    assert torch.equal(torch.get_rng_state(), before), "and take nothing from the training's random numbers"
+    assert not identical(expected, batches(replace(chosen, seed=5), prepared, 3))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_can_begin_at_a_later_batch_without_the_first_being_made(
+    workers: int, config: Config, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = batches(config, prepared, 1)
+    made: list[str] = []
+
+    def count(name: str, array: Array, options: AugmentOptions, generator: np.random.Generator) -> Array:
+        made.append(name)
+        return augment(name, array, options, generator)
+
+    monkeypatch.setattr("training.loading.augment", count)
+    rest = batches(replace(config, workers=workers), prepared, 1, start=16)
+    assert identical(whole[2:], rest)
+    assert len(made) == (0 if workers else 2 * len(prepared.modalities)), "two samples are left of 18"
+
+
+def test_batches_are_pinned_only_where_there_is_an_accelerator(
+    config: Config, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for there, device, pinned in ((False, "auto", False), (True, "cpu", False), (True, "auto", True)):
+        monkeypatch.setattr("torch.accelerator.is_available", lambda there=there: there)
+        loader, _ = training_loader(replace(config, device=device), prepared)  # type: ignore[arg-type]
+        assert loader.pin_memory == pinned
+
+
+def test_a_batch_is_pinned_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    zeros = torch.zeros(2, dtype=torch.int64)
+    found = Batch({"image": zeros}, zeros, zeros, zeros, zeros).pin_memory()
+    assert all(part is not None and part.eq(1).all() for part in (found.inputs["image"], found.labels, found.present))
+    assert found.samples.eq(1).all() and found.groups.eq(1).all()
+    assert Batch({}, zeros, zeros, zeros).pin_memory().present is None

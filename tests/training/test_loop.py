@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from training.config import Config
 from training.evaluate import Scores, evaluate
 from training.fit import prepare
-from training.loop import Loop, learning_rate
+from training.loop import Loop
+from training.schedule import learning_rate
 
 STEADY = ("--genomics.encoder.dropout", "0")
 

@@ -1,6 +1,7 @@
 """Decoded samples: kept once, made anew when anything changed, never half-written."""
 
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -106,30 +107,118 @@ def test_a_damaged_file_is_made_anew(damage: bytes, pairs: Pairs, tmp_path: Path
     assert (pictures(pairs, tmp_path / "cache") == expected).all()
 
 
-def test_texts_of_any_length_are_decoded_without_files(pairs: Pairs, tmp_path: Path) -> None:
+def test_texts_of_any_length_are_kept_too(
+    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    texts = [f"{text} {'old ' * (number % 5)}" for number, text in enumerate(pairs.sources["text"])]
+    text = Text(train_tokenizer(texts, 60), 60)
+    one = Pairs(pairs.labels, {"text": texts}, *_rest(pairs))
+    expected = [text.decode(words).tolist() for words in texts]
+    assert len({len(ids) for ids in expected}) > 1
+    first = decode_all(one, {"text": text}, tmp_path / "cache")["text"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Text, "decode", _never)
+        again = decode_all(one, {"text": text}, tmp_path / "cache")["text"]
+    for found in (first, again):
+        assert [ids.tolist() for ids in found] == expected and found[0].dtype == np.int64
+        assert [ids.tolist() for ids in found[-3:]] == expected[-3:]
+    other = replace(text, tokenizer=train_tokenizer(texts[:9], 40))
+    found = decode_all(one, {"text": other}, tmp_path / "cache")["text"]
+    assert [ids.tolist() for ids in found] == [other.decode(words).tolist() for words in texts], "another tokenizer"
+
+
+def _never(*_: object) -> Array:
+    raise AssertionError("decoded again")
+
+
+@pytest.mark.parametrize("damaged", ["values", "places", "lengths"])
+def test_damaged_texts_are_made_anew(damaged: str, pairs: Pairs, tmp_path: Path) -> None:
     texts = [str(text) for text in pairs.sources["text"]]
     text = Text(train_tokenizer(texts, 60), 16)
     one = Pairs(pairs.labels, {"text": texts}, *_rest(pairs))
-    found = decode_all(one, {"text": text}, tmp_path / "cache")["text"]
-    assert [list(ids) for ids in found] == [list(text.decode(words)) for words in texts]
-    assert not (tmp_path / "cache").exists()
+    expected = [ids.tolist() for ids in decode_all(one, {"text": text}, tmp_path / "cache")["text"]]
+    (places,) = (tmp_path / "cache").glob("*.places.npy")
+    (values,) = set((tmp_path / "cache").iterdir()) - {places}
+    if damaged == "lengths":
+        np.save(values, np.load(values)[:-1])
+    else:
+        (values if damaged == "values" else places).write_bytes(b"")
+    assert [ids.tolist() for ids in decode_all(one, {"text": text}, tmp_path / "cache")["text"]] == expected
 
 
-def test_an_interrupted_writer_leaves_nothing(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """So many samples in each file of the cache; the 36 pictures do not divide by it."""
+    monkeypatch.setattr("training.shards.SHARD", 8)
+    return 8
+
+
+def test_samples_of_several_files_are_in_order(pairs: Pairs, tmp_path: Path, few: int) -> None:
+    whole = pictures(pairs, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == -(-36 // few)
+    expected = [IMAGE.decode(Path(str(source)).read_bytes()) for source in pairs.sources["image"]]
+    assert (whole == np.stack(expected)).all()
+    kept = decode_all(Pairs(pairs.labels, {"image": pairs.sources["image"]}, *_rest(pairs)), {"image": IMAGE}, tmp_path)
+    assert (kept["image"][-1] == expected[-1]).all()
+    with pytest.raises(IndexError):
+        kept["image"][36]
+
+
+def test_what_an_interrupted_decoding_finished_is_not_decoded_again(
+    pairs: Pairs, tmp_path: Path, counted: list[str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("training.preparation.os.replace", _interrupt)
+        finished: list[tuple[Path, ...]] = []
+        replaced = os.replace
+
+        def interrupt(*paths: Path) -> None:
+            if len(finished) == 3:
+                raise KeyboardInterrupt
+            replaced(*paths)
+            finished.append(paths)
+
+        patched.setattr("training.shards.os.replace", interrupt)
         pictures(pairs, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"] * 3, "nothing half-written"
+    counted.clear()
+    again = pictures(pairs, tmp_path / "cache")
+    assert len(counted) == 36 - 3 * few
+    assert (again == pictures(pairs, tmp_path / "other")).all()
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def test_one_changed_sample_makes_only_its_file_stale(
+    pairs: Pairs, tmp_path: Path, counted: list[str], few: int
+) -> None:
+    pictures(pairs, tmp_path / "cache")
+    counted.clear()
+    os.utime(Path(str(pairs.sources["image"][20])), ns=(1, 1))
+    pictures(pairs, tmp_path / "cache")
+    assert len(counted) == few
 
 
-def test_a_sample_that_cannot_be_decoded_leaves_nothing(pairs: Pairs, tmp_path: Path) -> None:
-    Path(str(pairs.sources["image"][20])).write_bytes(b"")
+def test_of_samples_that_cannot_be_decoded_nothing_is_kept_and_the_others_not_decoded_again(
+    pairs: Pairs, tmp_path: Path, counted: list[str], few: int
+) -> None:
+    source = Path(str(pairs.sources["image"][20]))
+    content = source.read_bytes()
+    source.write_bytes(b"")
     with pytest.raises(DataError, match=r"1 row of the table cannot be used:\n  row 20, image: expected a picture"):
         pictures(pairs, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == -(-36 // few) - 1
+    counted.clear()
+    source.write_bytes(content)
+    pictures(pairs, tmp_path / "cache")
+    assert len(counted) == few
+
+
+def test_a_full_disk_is_an_error(pairs: Pairs, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match="cannot be written: File too large"):
+            pictures(pairs, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list((tmp_path / "cache").iterdir()) == []
 
 

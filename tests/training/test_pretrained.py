@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from tokenizers import Tokenizer
 from transformers import (
+    AutoModel,
     BertConfig,
     BertModel,
     DistilBertConfig,
@@ -17,6 +21,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     ResNetConfig,
     ResNetModel,
+    T5Config,
+    T5Model,
     ViTConfig,
     ViTModel,
 )
@@ -24,6 +30,7 @@ from transformers.utils import logging
 
 from bundle.modalities import Image, Text
 from tests.training.conftest import Refused
+from training import pretrained
 from training.checkpoint import read
 from training.encoders.resnet import ResNet
 from training.encoders.transformer import Transformer
@@ -194,6 +201,56 @@ def test_a_text_longer_than_the_tokenizer_was_made_for_is_refused(refused: Refus
 def test_a_model_of_another_kind_is_refused(bert: Path) -> None:
     with pytest.raises(ConfigError, match="it holds a model of type 'bert', expected 'resnet'"):
         ResNet(Image(32), ResNet.Options(pretrained=str(bert)))
+
+
+def test_text_is_not_given_to_what_does_not_encode_it_alone(vit: Path, tmp_path: Path) -> None:
+    tokens = save_tokenizer(vit, pad_token="[PAD]").get_vocab_size()
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    T5Model(T5Config(vocab_size=tokens, **sizes)).save_pretrained(tmp_path / "t5")
+    for folder, kind in ((vit, "vit"), (tmp_path / "t5", "t5")):
+        with pytest.raises(ConfigError, match=f"a model of type '{kind}', expected one that encodes text alone"):
+            Transformer(text_of(vit), Transformer.Options(str(folder)))
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A network in which nothing answers; what was asked for."""
+    asked: list[str] = []
+
+    def nobody(url: str, timeout: float) -> None:
+        assert timeout <= 5
+        asked.append(url)
+        raise httpx.ConnectError("no route")
+
+    monkeypatch.setattr(httpx, "head", nobody)
+    pretrained.reachable.cache_clear()
+    yield asked
+    pretrained.reachable.cache_clear()
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once_and_the_error_says_what_to_do(offline: list[str]) -> None:
+    for load in (
+        lambda: ResNet(Image(32), ResNet.Options(pretrained="somebody/absent")),
+        lambda: VisionTransformer(Image(32), VisionTransformer.Options(pretrained="somebody/absent")),
+        lambda: pretrained.load_tokenizer("somebody/absent", 12),
+        lambda: pretrained.load_pretrained(AutoModel, "somebody/absent"),
+    ):
+        with pytest.raises(ConfigError, match=r"cannot be reached.*`hf download somebody/absent --local-dir FOLDER`"):
+            load()
+    assert len(offline) == 1
+
+
+def test_what_was_downloaded_before_is_taken_without_the_hub(
+    bert: Path, tmp_path: Path, offline: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "hub" / "models--somebody--bert"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(bert, kept / "snapshots" / ("0" * 40))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    text = pretrained.load_tokenizer("somebody/bert", 12)
+    assert text == pretrained.load_tokenizer(str(bert), 12)
+    assert Transformer(text, Transformer.Options("somebody/bert")).width == 16 and offline
 
 
 def test_weights_that_are_not_there_are_not_made_up(resnet: Path) -> None:

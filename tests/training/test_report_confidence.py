@@ -10,7 +10,6 @@ import pytest
 from accelerate.state import AcceleratorState, GradientState
 
 from bundle.manifest import Calibration
-from tests.training.conftest import Fit
 from tests.training.tables import CLASSES, GENES, Row, write_csv
 from training import fit as program
 from training.evaluate import Scores
@@ -230,14 +229,10 @@ def test_older_runs_say_what_they_lack(run: Finished) -> None:
     assert "no deletions" in deletion_section(bare).missing
 
 
-def test_corruptions_can_be_left_out(fit: Fit, table: Path, tmp_path: Path) -> None:
-    assert fit(table, "--method", "joint", "--modalities", "image", "genomics") == 0
-    assert main([str(tmp_path / "run"), "--no-corruptions"]) == 0
-    page = (tmp_path / "run" / "report" / "report.html").read_text("utf-8")
-    assert "Left out, as asked for (--no-corruptions)." in page
-    assert (
-        "corruptions" not in json.loads((tmp_path / "run" / "report" / "measured.json").read_text("utf-8"))["sections"]
-    )
+def test_corruptions_can_be_left_out(folder: Path, tmp_path: Path) -> None:
+    assert main([str(folder), "--no-corruptions", "--to", str(tmp_path / "to")]) == 0
+    assert "Left out, as asked for (--no-corruptions)." in (tmp_path / "to" / "report.html").read_text("utf-8")
+    assert "corruptions" not in json.loads((tmp_path / "to" / "measured.json").read_text("utf-8"))["sections"]
 
 
 def test_numbers_become_json(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tests.training.conftest import Fit
 from tests.training.tables import QUICK, Row, changed, write_csv
-from training import checkpoint, loop, state
+from training import catalog, checkpoint, preparation, saving, state
 from training.checkpoint import read
 from training.fit import main
 
@@ -27,10 +27,13 @@ METHODS = {
     "prototypes": ("pmr", "--method.momentum", "0.3"),
     "integrated gradients": ("mmpareto",),
     "assisted": ("assisted",),
+    "unimodal": ("unimodal",),
     "relearning": ("relearning", "--method.every", "1", "--method.times", "2"),
     "boosting": ("reconboost", "--method.alternation-epochs", "1", "--method.rectification-epochs", "1"),
     "long phases": ("reconboost", "--method.alternation-epochs", "2", "--method.rectification-epochs", "2"),
 }
+WEIGHTS = tuple(f"{name}.safetensors" for name in ("model", "best", "scores"))
+FILES = ("history.json", "data.json", "splits.csv", "tokenizer.json", *WEIGHTS)
 OPTIONS = ("--modalities", "image", "text", "--epochs", "4")
 
 
@@ -55,14 +58,36 @@ def kill_on_call(number: int, function: Callable[..., Any], before: bool) -> Cal
     return replaced
 
 
+def counting(calls: list[int], function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which notes each of its calls."""
+
+    def replaced(*arguments: Any, **named: Any) -> Any:
+        calls.append(len(calls))
+        return function(*arguments, **named)
+
+    return replaced
+
+
 def assert_same_runs(one: Path, other: Path) -> None:
-    """Weights of model, method and optimiser, random state, history and metrics."""
+    """Weights of model, method and optimiser, random states, history, scores and metrics."""
     first, second = state.load(one / checkpoint.STATE), state.load(other / checkpoint.STATE)
     assert flat(first).keys() == flat(second).keys()
     for name, value in flat(first).items():
         found = flat(second)[name]
-        assert torch.equal(value, found) if isinstance(value, torch.Tensor) else value == found, name
-    for file in ("model.safetensors", "best.safetensors", "history.json", "data.json", "splits.csv", "tokenizer.json"):
+        if isinstance(value, torch.Tensor):
+            assert value.dtype == found.dtype and value.shape == found.shape, name
+            assert value.numpy().tobytes() == found.numpy().tobytes(), name  # not-a-numbers too
+        else:
+            assert value == found, name
+    for file in (
+        "model.safetensors",
+        "best.safetensors",
+        "scores.safetensors",
+        "history.json",
+        "data.json",
+        "splits.csv",
+        "tokenizer.json",
+    ):
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
     assert read(one).metrics == read(other).metrics and read(one).verdict == read(other).verdict != ()
 
@@ -88,25 +113,35 @@ def whole(media: list[Row], decoded: Path, tmp_path_factory: pytest.TempPathFact
     return {name: folder / name for name in METHODS}
 
 
+def test_every_method_is_resumed_here() -> None:
+    assert {method for method, *_ in METHODS.values()} == set(catalog.names("methods"))
+
+
 @pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize(("epochs", "minutes"), [(1, "10"), (3, "0")])
 def test_a_training_killed_within_an_epoch_goes_on_exactly(
     method: str,
     epochs: int,
+    minutes: str,
     fit: Fit,
     table: Path,
     tmp_path: Path,
     whole: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = ("--method", *METHODS[method], *OPTIONS)
+    """From the end of the last epoch, or from the last step where each is saved."""
+    options = ("--method", *METHODS[method], *OPTIONS, "--save-minutes", minutes)
     steps = 3 * epochs + 2  # three batches an epoch
+    steps_done: list[int] = []
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(torch.optim.AdamW, "step", kill_on_call(steps, torch.optim.AdamW.step, before=False))
         fit(table, *options)
     assert not (tmp_path / "run" / "run.json").exists()
     assert len(json.loads((tmp_path / "run" / "history.json").read_text("utf-8"))) == epochs
-    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", counting(steps_done, torch.optim.AdamW.step))
+        assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
+    assert len(steps_done) == (3 * (4 - epochs) if minutes == "10" else 3 * 4 - steps + 1), "steps are not done twice"
     assert_same_runs(whole[method], tmp_path / "run")
 
 
@@ -123,7 +158,7 @@ def test_a_training_killed_while_it_saves_goes_on_exactly(
         elif moment == "weights":
             patched.setattr(checkpoint, "save_weights", kill_on_call(1, checkpoint.save_weights, before=False))
         else:
-            patched.setattr(loop.Loop, "_save", kill_on_call(2, loop.Loop._save, before=True))
+            patched.setattr(saving.Saving, "save", kill_on_call(2, saving.Saving.save, before=True))
         fit(table, *options)
     assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
     assert_same_runs(whole["bridge"], tmp_path / "run")
@@ -206,10 +241,10 @@ def test_a_run_is_not_resumed_on_other_data(
         write_csv(table, rows[:-1])
     else:
         write_csv(table, changed(rows, 5, **{change: "dog" if change == "label" else "other words"}))
-    before = {path.name: path.read_bytes() for path in interrupted.iterdir()}
+    before = {path.name: path.read_bytes() for path in interrupted.rglob("*.*") if path.is_file()}
     assert main(["--out", str(interrupted), "--resume"]) == 2
     assert "the data is not that of the interrupted run" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in interrupted.rglob("*.*") if path.is_file()} == before
 
 
 def test_nothing_is_resumed_where_there_is_no_run(
@@ -220,12 +255,39 @@ def test_nothing_is_resumed_where_there_is_no_run(
     assert capsys.readouterr().err == message
 
 
-def test_a_finished_run_is_not_resumed(
+def test_to_resume_a_finished_run_is_to_do_nothing(
     fit: Fit, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Whoever starts a training again and again until it succeeds may have killed it just before it ended."""
     assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
-    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 2
-    assert "is finished, there is nothing to resume" in capsys.readouterr().err
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
+    assert "is finished, there is nothing to resume" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+    assert main(["--out", str(tmp_path / "run"), "--resume", "--epochs", "9"]) == 2, "that would not be the same run"
+
+
+@pytest.mark.parametrize("before", ["nothing", "a finished run"])
+def test_a_training_killed_while_it_reads_its_data_starts_over(
+    before: str,
+    fit: Fit,
+    table: Path,
+    tmp_path: Path,
+    whole: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if before == "a finished run":
+        assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
+    options = ("--method", "joint", *OPTIONS, *(["--overwrite"] if before == "a finished run" else []))
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("training.preparation.decode_all", kill_on_call(1, preparation.decode_all, before=True))
+        fit(table, *options)
+    capsys.readouterr()
+    assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
+    assert "Resuming before the first epoch" in capsys.readouterr().err
+    assert_same_runs(whole["joint"], tmp_path / "run")
+    assert not (tmp_path / "run" / checkpoint.STARTING).exists()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +321,7 @@ def test_the_state_of_another_training_is_refused(
 
 @pytest.mark.parametrize(
     ("place", "error"),
-    [("training.checkpoint.set_random_state", torch.OutOfMemoryError), ("training.state.load_file", MemoryError)],
+    [("training.randomness.set_random_state", torch.OutOfMemoryError), ("training.state.load_file", MemoryError)],
 )
 def test_want_of_memory_is_not_taken_for_an_unusable_state(
     place: str, error: type[Exception], interrupted: Path, monkeypatch: pytest.MonkeyPatch
@@ -283,6 +345,14 @@ def test_options_that_differ_from_the_stored_ones_are_refused(
     assert main([*resume, "--learning-rate", "0.5", "--method.alpha=0.7", "--augment.no-flip"]) == 2
     assert "differ in --learning-rate, --method.alpha, --augment.no-flip; leave" in capsys.readouterr().err
     assert main([*resume, "--epochs", "2"]) == 0
+
+
+def test_options_that_change_nothing_may_be_given_anew(
+    interrupted: Path, fit: Fit, table: Path, whole: dict[str, Path]
+) -> None:
+    resume = ["--out", str(interrupted), "--resume", "--tracker", "none", "--save-minutes", "0", "--workers", "1"]
+    assert main(resume) == 0
+    assert_same_runs(whole["joint"], interrupted)
 
 
 def test_a_folder_of_other_files_is_not_taken_for_a_run(

@@ -44,6 +44,14 @@ def test_uniform_order_is_the_permutation_of_seed_and_epoch_bit_for_bit() -> Non
         assert list(order) == np.random.default_rng((seed, epoch)).permutation(COUNT).tolist()
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_an_epoch_can_begin_later(balanced: bool) -> None:
+    order = Order(TARGETS, 3, balanced)
+    whole = list(order)
+    order.start = 40
+    assert list(order) == whole[40:] and len(order) == COUNT and all(type(number) is int for number in order)
+
+
 def test_every_epoch_draws_each_class_equally_often() -> None:
     extra: Counter[int] = Counter()
     for numbers in epochs(Order(TARGETS, 0, balanced=True), 4):
@@ -119,15 +127,15 @@ def test_a_repeated_sample_is_changed_anew_and_its_first_time_as_ever(
     prepared = prepare(config)
     indices = prepared.pairs.indices("train")
     samples = Samples(prepared, indices, config.augment, config.seed)
-    first, second, third = (samples[3 + times * len(indices)] for times in range(3))
+    first, second, third = (samples[0, 3 + times * len(indices)] for times in range(3))
     assert np.array_equal(first[""], second[""])
     for name in ("image", "genomics"):
         assert not np.array_equal(first[name], second[name]) and not np.array_equal(second[name], third[name])
-        assert np.array_equal(second[name], samples[3 + len(indices)][name])
+        assert np.array_equal(second[name], samples[0, 3 + len(indices)][name])
     plain = Samples(prepared, indices, None, config.seed)
-    assert np.array_equal(plain[3]["image"], plain[3 + len(indices)]["image"])
+    assert np.array_equal(plain[0, 3]["image"], plain[0, 3 + len(indices)]["image"])
     quiet = Samples(prepared, indices, AugmentOptions(enabled=False), config.seed)
-    assert np.array_equal(quiet[3]["genomics"], quiet[3 + len(indices)]["genomics"])
+    assert np.array_equal(quiet[0, 3]["genomics"], quiet[0, 3 + len(indices)]["genomics"])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from training.errors import CheckpointError, ConfigError
 
 State = Literal["finished", "interrupted", "absent", "other", "finished otherwise"]
 """A run of the same options, finished or not; none; or one of other options."""
-FREE = ("out", "cache", "workers", "by")
+FREE = ("out", "cache", "workers", "by", "save_minutes", "tracker")
 """Options that change nothing of a training; what --by measures, training.report does of a finished run."""
 
 

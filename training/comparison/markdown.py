@@ -45,12 +45,15 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def accuracies(found: Found) -> list[str]:
     """The main table: one row of each family."""
     modalities = sorted({name for row in found.rows for name in row.modalities})
-    header = ["method", "seeds", "validation", "test", "macro-F1", *(f"{name} alone" for name in modalities)]
+    area = any(row.areas for row in found.rows)
+    named = ["validation", "test", "macro-F1", *(["micro-AUC"] if area else [])]
+    header = ["method", "seeds", *named, *(f"{name} alone" for name in modalities)]
     rows = []
     for row in found.rows:
         figures = list(row.figures.values())
         own = [[each.alone[name] for each in figures if name in each.alone] for name in modalities]
         measured = [[getattr(each, name) for each in figures] for name in FIGURES]
+        measured += [row.areas] if area else []
         rows.append([row.label, _seeds(row), *(percent(values) for values in (*measured, *own))])
     text = "In %, mean ± standard deviation over seeds; all but validation on test."
     return [text, "", *grid(header, rows)]

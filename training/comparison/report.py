@@ -76,18 +76,20 @@ def _csv(report: Report) -> str:
         for seed, each in row.figures.items()
     }
     modalities = sorted({name for each in figures.values() for name in each.alone})
+    more = ["micro_auc"] if any(each.micro_auc is not None for each in figures.values()) else []
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
-    writer.writerow((*COLUMNS, *(f"test_{name}" for name in modalities)))
+    writer.writerow((*COLUMNS, *more, *(f"test_{name}" for name in modalities)))
     for cell in report.cells:
         each = figures.get((cell.variant, cell.seed))
         status = report.missing.get((cell.variant, cell.seed), "finished")
         start = (cell.variant, cell.seed, cell.config.method, status)
         if each is None:
-            writer.writerow((*start, *[""] * (len(COLUMNS) - len(start) + len(modalities))))
+            writer.writerow((*start, *[""] * (len(COLUMNS) - len(start) + len(more) + len(modalities))))
             continue
         measured = (best_epoch(cell), each.validation, each.test, each.macro_f1)
-        writer.writerow((*start, *measured, *(each.alone.get(name, "") for name in modalities)))
+        areas = [each.micro_auc] if more else []
+        writer.writerow((*start, *measured, *areas, *(each.alone.get(name, "") for name in modalities)))
     return buffer.getvalue()
 
 
@@ -139,11 +141,12 @@ def _table(found: Found) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
+    more = ["micro_auc"] if row.areas else []
     seeds = {
-        str(seed): {"validation": each.validation, "test": each.test, "macro_f1": each.macro_f1, "alone": each.alone}
+        str(seed): {name: getattr(each, name) for name in (*FIGURES, *more, "alone")}
         for seed, each in row.figures.items()
     }
-    values = {name: [getattr(each, name) for each in row.figures.values()] for name in FIGURES}
+    values = {name: [getattr(each, name) for each in row.figures.values()] for name in (*FIGURES, *more)}
     for modality in row.modalities:
         values[modality] = [each.alone[modality] for each in row.figures.values()]
     summary = {name: {"mean": mean(known), "deviation": deviation(known)} for name, known in values.items() if known}

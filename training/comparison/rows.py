@@ -13,6 +13,7 @@ from training.comparison.significance import Difference, holm, paired_bootstrap
 from training.comparison.variants import Table
 from training.errors import CheckpointError
 from training.evaluate import Scores, evaluate
+from training.measures.micro_auc import micro_auc_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Figures:
     """Each modality's own accuracy."""
     right: NDArray[np.bool_]
     """`(samples,)` where the answer is right."""
+    micro_auc: float | None = None
+    """Where the dataset asks for it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Row:
     """How many seeds there should be."""
     figures: dict[int, Figures]
     """By seed, of those that are finished."""
+
+    @property
+    def areas(self) -> list[float]:
+        """The micro-AUC of every seed, where the dataset asks for it."""
+        return [each.micro_auc for each in self.figures.values() if each.micro_auc is not None]
 
     @property
     def modalities(self) -> list[str]:
@@ -110,16 +118,17 @@ def rows_of(table: Table, cells: Sequence[Cell], scores: Mapping[tuple[str, int]
         own = [cell for cell in cells if cell.variant == variant.name]
         fused = {cell.seed: scores[variant.name, cell.seed] for cell in own if (variant.name, cell.seed) in scores}
         family = variant.family or variant.name
+        area = catalog.load("datasets", own[0].config.dataset).MICRO_AUC
         if not catalog.load("methods", own[0].config.method).SEPARATE:
-            rows.append(Row(variant.name, variant.label, family, len(own), _figures(fused)))
+            rows.append(Row(variant.name, variant.label, family, len(own), _figures(fused, area)))
             continue
         names = sorted({name for found in fused.values() for name in found["test"].shares})
         for name in names:
-            figures = _figures({seed: _alone(found, name) for seed, found in fused.items()})
+            figures = _figures({seed: _alone(found, name) for seed, found in fused.items()}, area)
             label = f"{variant.label} ({name})"
             rows.append(Row(f"{variant.name}:{name}", label, f"{family}:single", len(own), figures))
         label = f"{variant.label}, late fusion"
-        rows.append(Row(variant.name, label, family, len(own), _figures(fused)))
+        rows.append(Row(variant.name, label, family, len(own), _figures(fused, area)))
     return rows
 
 
@@ -131,13 +140,15 @@ def _alone(found: dict[str, Scores], modality: str) -> dict[str, Scores]:
     }
 
 
-def _figures(outputs: Mapping[int, dict[str, Scores]]) -> dict[int, Figures]:
+def _figures(outputs: Mapping[int, dict[str, Scores]], area: bool) -> dict[int, Figures]:
+    """By seed; `area` asks for the micro-AUC."""
     figures = {}
     for seed, found in outputs.items():
         test = evaluate(found["test"])
         right = found["test"].logits.argmax(axis=1) == found["test"].labels
         validation = evaluate(found["val"]).accuracy
-        figures[seed] = Figures(validation, test.accuracy, test.macro_f1, test.modality_accuracy, right)
+        micro_auc = micro_auc_of(found["test"]) if area else None
+        figures[seed] = Figures(validation, test.accuracy, test.macro_f1, test.modality_accuracy, right, micro_auc)
     return figures
 
 

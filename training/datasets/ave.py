@@ -65,7 +65,7 @@ class Ave(Published):
         return replace(
             paper(config, ("audio", "video"), epochs=200, learning_rate=0.01),
             audio=AudioOptions(16_000, 10.0, 2_048, 1_259, 128, "resnet", network),
-            video=VideoOptions(frames=4, size=224, encoder="resnet", encoder_options=network),
+            video=VideoOptions(frames=4, pool=3, size=224, encoder="resnet", encoder_options=network),
         )
 
     @classmethod

@@ -62,7 +62,7 @@ class CremaD(Published):
         return replace(
             paper(config, ("audio", "video"), epochs=200, learning_rate=0.01),
             audio=AudioOptions(16_000, 3.0, 446, 215, 0, "resnet", network),
-            video=VideoOptions(frames=3, size=224, encoder="resnet", encoder_options=network),
+            video=VideoOptions(frames=3, pool=3, size=224, encoder="resnet", encoder_options=network),
         )
 
     @classmethod

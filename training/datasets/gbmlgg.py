@@ -43,6 +43,8 @@ class GbmLgg(Published):
         "the folder data/TCGA_GBMLGG of the Google Drive that https://github.com/mahmoodlab/PathomicFusion links "
         "(all_dataset.csv, grade_data.csv and pnas_splits.csv with the pictures of all_st)"
     )
+    MICRO_AUC = True
+    """It may be what the paper's table states, which is no accuracy of three grades."""
 
     @dataclass(frozen=True)
     class Options:

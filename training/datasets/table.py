@@ -1,5 +1,6 @@
 """Your own data: a CSV or Parquet file with a column for each modality and a label column."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bundle.modalities import MODALITIES
+from training.columns import Files, Words
 from training.config import Config
 from training.dataset import Dataset
 from training.errors import ConfigError, DataError
@@ -116,8 +118,8 @@ class Table(Dataset):
                 problems.add(position, column, f"expected one of {', '.join(labels)}, found {shown(value)}")
         return labels, np.asarray([known.get(value, 0) for value in values], dtype=np.int64)
 
-    def _sources(self, frame: pd.DataFrame, config: Config, problems: RowProblems) -> dict[str, list[Source]]:
-        sources: dict[str, list[Source]] = {}
+    def _sources(self, frame: pd.DataFrame, config: Config, problems: RowProblems) -> dict[str, Sequence[Source]]:
+        sources: dict[str, Sequence[Source]] = {}
         for name in MODALITIES:
             if config.modalities and name not in config.modalities:
                 continue
@@ -133,7 +135,7 @@ class Table(Dataset):
             )
         return sources
 
-    def _genes(self, frame: pd.DataFrame, problems: RowProblems) -> list[Source] | None:
+    def _genes(self, frame: pd.DataFrame, problems: RowProblems) -> Sequence[Source] | None:
         options = self.options
         if options.gene_table is None or options.key is None:
             return genes(frame, options.genes, problems)
@@ -141,7 +143,7 @@ class Table(Dataset):
         has_prefix = any(name.startswith(options.genes) for name in second.columns)
         return genes(second, options.genes if has_prefix else "", problems)
 
-    def _column(self, frame: pd.DataFrame, name: str, problems: RowProblems) -> list[Source] | None:
+    def _column(self, frame: pd.DataFrame, name: str, problems: RowProblems) -> Sequence[Source] | None:
         column = present_column(frame, getattr(self.options, name), name, f"--dataset.{name}")
         if column is None:
             return None
@@ -152,17 +154,17 @@ class Table(Dataset):
                 problem = file_problem(folder, path)
                 if problem is not None:
                     problems.add(position, column, problem)
-            return [folder / path for path in paths]
+            return Files(folder / path for path in paths)
         for position, cell in enumerate(frame[column]):
             if not cell.strip():
                 problems.add(position, column, "expected a text, found an empty cell")
-        return list(frame[column])
+        return Words(frame[column])
 
-    def _columns(self, frame: pd.DataFrame) -> dict[str, list[str]]:
+    def _columns(self, frame: pd.DataFrame) -> dict[str, Sequence[str]]:
         """Every column that no modality is read from."""
         read = {getattr(self.options, name) or name for name in MODALITIES if name != "genomics"}
         kept = [name for name in frame.columns if name not in read and not name.startswith(self.options.genes)]
-        return {name: frame[name].tolist() for name in kept}
+        return {name: Words(frame[name]) for name in kept}
 
     def _given_splits(self, frame: pd.DataFrame, problems: RowProblems) -> list[str] | None:
         """The split each row states, or None where the table states none."""

@@ -57,6 +57,12 @@ class Transformer(Encoder):
             self.network = BertModel(_small(modality, options), add_pooling_layer=False)
         else:
             self.network = load_pretrained(AutoModel, options.pretrained)
+            config = self.network.config
+            if config.is_encoder_decoder or not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
+                raise ConfigError(
+                    f"pretrained: {options.pretrained!r} holds a model of type {config.model_type!r}, expected one "
+                    "that encodes text alone, such as bert"
+                )
             positions = getattr(self.network.config, "max_position_embeddings", modality.max_length)
             if modality.max_length > positions:
                 raise ConfigError(f"text.max_length {modality.max_length} exceeds the model's {positions} positions")
@@ -70,12 +76,25 @@ class Transformer(Encoder):
 
     def forward(self, values: Tensor) -> Tensor:
         """`(batch, tokens)` ids to `(batch, width)`."""
-        mask = (values != self.pad_id).long()
-        hidden: Tensor = self.network(input_ids=values, attention_mask=mask).last_hidden_state
+        mask = values != self.pad_id
+        hidden: Tensor = self.network(input_ids=values, attention_mask=self._attended(mask)).last_hidden_state
         if self.options.pool == "first":
             return hidden[:, 0]
         weights = mask.to(hidden.dtype).unsqueeze(-1)
         return (hidden * weights).sum(dim=1) / torch.clamp(weights.sum(dim=1), min=1.0)
+
+    def _attended(self, mask: Tensor) -> Tensor:
+        """The mask as the network gets it.
+
+        BERT asks of a mask of tokens whether there is any padding at all, and a GPU's answer comes only when everything
+        that was queued before is done. Given a mask of pairs of tokens, it asks nothing.
+        """
+        return pairs(mask) if mask.is_cuda and isinstance(self.network, BertModel) else mask.long()
+
+
+def pairs(mask: Tensor) -> Tensor:
+    """From `(batch, tokens)`, true for a token, to `(batch, 1, tokens, tokens)`: which tokens each may attend to."""
+    return mask[:, None, None].expand(-1, 1, mask.shape[1], -1)
 
 
 def _small(modality: Text, options: "Transformer.Options") -> BertConfig:

@@ -95,6 +95,7 @@ class InfoBridge(Method):
                 raise ConfigError("method.share_weight and method.protection are of --method.variant protected")
 
     options: "InfoBridge.Options"
+    WITHIN = ("_figures",)
 
     def __init__(self, setting: Setting, options: "InfoBridge.Options") -> None:
         super().__init__(setting, options)

@@ -47,6 +47,7 @@ class InfoNCE(Method):
                 raise ConfigError("method.alpha must not be negative, and method.temperature must be positive")
 
     options: "InfoNCE.Options"
+    WITHIN = ("_bounds",)
 
     def __init__(self, setting: Setting, options: "InfoNCE.Options") -> None:
         super().__init__(setting, options)

@@ -49,6 +49,7 @@ class MMPareto(Method):
                 raise ConfigError(f"method.gamma must be positive, it is {self.gamma}")
 
     options: "MMPareto.Options"
+    WITHIN = ("_conflicts",)
 
     def __init__(self, setting: Setting, options: "MMPareto.Options") -> None:
         super().__init__(setting, options)
@@ -70,9 +71,14 @@ class MMPareto(Method):
         return terms
 
     def backward(self, terms: dict[str, Tensor], accelerator: Accelerator) -> None:
-        """The gradient of the sum; keeps the terms, scaled alike, so that they can be told apart."""
+        """The gradient of the sum; keeps the terms, scaled alike, so that they can be told apart.
+
+        Of a batch in parts their sums are kept, with all graphs: it takes the memory of an undivided one.
+        """
         scaler = accelerator.scaler
-        self._terms = {name: term if scaler is None else scaler.scale(term) for name, term in terms.items()}
+        for name, term in terms.items():
+            scaled = term if scaler is None else scaler.scale(term)
+            self._terms[name] = self._terms[name] + scaled if name in self._terms else scaled
         accelerator.backward(sum(terms.values()), retain_graph=True)
 
     def gradients(self, model: Classifier) -> None:

@@ -60,6 +60,7 @@ class OGMGE(Method):
                 )
 
     options: "OGMGE.Options"
+    WITHIN = ("active", "_coefficients", "_noted")
 
     def __init__(self, setting: Setting, options: "OGMGE.Options") -> None:
         super().__init__(setting, options)

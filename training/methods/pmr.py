@@ -69,6 +69,7 @@ class PMR(Method):
                 )
 
     options: "PMR.Options"
+    WITHIN = ("epoch", "_noted")
     computed: Tensor
 
     def __init__(self, setting: Setting, options: "PMR.Options") -> None:

@@ -76,6 +76,7 @@ class ReconBoost(Method):
                     raise ConfigError(f"method.{name} must be at least {least}, not {getattr(self, name)}")
 
     options: "ReconBoost.Options"
+    WITHIN = ("epoch",)
 
     def __init__(self, setting: Setting, options: "ReconBoost.Options") -> None:
         super().__init__(setting, options)

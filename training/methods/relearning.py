@@ -62,6 +62,7 @@ class Relearning(Method):
                     raise ConfigError(f"method.{name} must be at least {least}, not {getattr(self, name)}")
 
     options: "Relearning.Options"
+    WITHIN = ("_noted",)
 
     def __init__(self, setting: Setting, options: "Relearning.Options") -> None:
         super().__init__(setting, options)

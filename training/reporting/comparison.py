@@ -16,7 +16,7 @@ from training.reporting.from_features import TITLES, comparable_of, distances
 from training.reporting.page import Page, Section, Table
 from training.reporting.run import Finished, facts
 
-FREE = ("out", "seed", "cache", "device", "workers", "by")
+FREE = ("out", "seed", "cache", "device", "workers", "by", "save_minutes", "tracker")
 """Options that runs of one comparison may differ in, beside α."""
 ByWeight = dict[Pair, dict[float, list[Distance]]]
 """By pair of modalities and α, the distances of the seeds."""

@@ -1,7 +1,7 @@
 """A finished run's features, from the data it was trained on: the same files, through the stored preprocessing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from training.loading import evaluation_loader
 from training.method import Method, Setting
 from training.model import Classifier
 from training.pairs import Pairs
-from training.preparation import Prepared, decode_all
+from training.preparation import Prepared
 
 Project = Callable[[str, Tensor], Tensor]
 """A modality's features to where the method compares modalities."""
@@ -64,10 +64,11 @@ def restore(run: Checkpoint) -> Prepared:
     pairs = reread(run)
     cache = run.config.cache if run.config.cache is not None else run.folder.parent / ".cache"
     try:
-        decoded = decode_all(pairs, {name: fitting.unfinished(kind) for name, kind in run.modalities.items()}, cache)
+        kinds = {name: fitting.unfinished(kind) for name, kind in run.modalities.items()}
+        prepared = Prepared.of(run.config, pairs, kinds, cache)
     except (TrainingError, BundleError, OSError) as error:
         raise DataError(str(error).splitlines()[0]) from None
-    return Prepared(pairs, run.modalities, decoded)
+    return replace(prepared, modalities=run.modalities)
 
 
 def encode_split(

@@ -103,15 +103,18 @@ def facts(run: Finished) -> list[tuple[str, str]]:
 
 
 def metrics(run: Finished) -> Table:
-    """Accuracy and macro-F1 on validation and test, in percent."""
+    """Accuracy, macro-F1 and, where the run states it, micro-AUC on validation and test, in percent."""
     names = list(run.checkpoint.modalities)
+    fused = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+    if all("micro_auc" in run.checkpoint.metrics[split] for split in ("validation", "test")):
+        fused["micro_auc"] = "micro-AUC"
     rows = []
     for split in ("validation", "test"):
         found = run.checkpoint.metrics[split]
         own = [found["modality_accuracy"][name] for name in names]
-        figures = (found["accuracy"], found["macro_f1"], *own)
+        figures = (*(found[name] for name in fused), *own)
         rows.append((split, *(f"{100 * value:.1f}" for value in figures), str(found["samples"])))
-    return Table(("in percent", "accuracy", "macro-F1", *(f"{name} alone" for name in names), "samples"), rows)
+    return Table(("in percent", *fused.values(), *(f"{name} alone" for name in names), "samples"), rows)
 
 
 def _listed(options: Any) -> str:

@@ -13,6 +13,7 @@ from tests.serving.reliability.load import Reply, build_slow, keep_asking, offer
 
 BODY = json.dumps({"model": "slow", "text": "red house", "genomics": {"gene_A": 1.5}}).encode()
 OVER = 10
+pytestmark = pytest.mark.alone
 
 
 def alone(sturdy: Sturdy, request: bytes) -> float:

@@ -54,6 +54,7 @@ def test_spectrograms_and_frames_have_the_sizes_of_the_paper(name: str, size: in
     noise = np.random.default_rng(0).standard_normal(made.samples).astype(np.float32)
     assert np.ptp(made.normalise(noise).mean(axis=(0, 2))) < 12, "no band is empty"
     assert (config.video.frames, config.audio.encoder, config.video.encoder) == (frames, "resnet", "resnet")
+    assert config.video.pool == 3, "drawn at random, not the same each epoch"
     assert config.audio.encoder_options.depth == config.video.encoder_options.depth == 18
 
 

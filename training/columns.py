@@ -1,0 +1,158 @@
+"""Columns of texts, paths and numbers that take no memory by the row: their bytes lie in a file without a name."""
+
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+
+Item = TypeVar("Item", covariant=True)
+SMALL = 1 << 20
+"""Bytes that stay in memory: a file is not worth it."""
+
+
+class Column(Sequence[Item]):
+    """An immutable sequence that makes its items as they are asked for, and keeps no object for each.
+
+    A hundred thousand Python objects are not only large: looking at one writes its count of references, so every
+    worker process would come to have a copy of them all.
+    """
+
+    @abstractmethod
+    def item(self, position: int) -> Item:
+        """The item at a position from 0."""
+
+    @overload
+    def __getitem__(self, position: int) -> Item: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Item]: ...
+    def __getitem__(self, position: int | slice) -> Item | list[Item]:
+        if isinstance(position, slice):
+            return [self.item(found) for found in range(*position.indices(len(self)))]
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        return self.item(position % len(self))
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self.item, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str | bytes):
+            return NotImplemented
+        return len(self) == len(other) and all(one == another for one, another in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Words(Column[str]):
+    """Texts."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        content, ends = bytearray(), array("q", [0])
+        for text in texts:
+            content += text.encode("utf-8", "surrogatepass")
+            ends.append(len(content))
+        self._bytes = aside(np.frombuffer(content, np.uint8))
+        self._ends = aside(np.frombuffer(ends, np.int64))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def item(self, position: int) -> str:
+        """One text."""
+        start, end = self._ends[position : position + 2].tolist()
+        return self._bytes[start:end].tobytes().decode("utf-8", "surrogatepass")
+
+
+class Files(Column[Path]):
+    """Paths."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = Words(str(path) for path in paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def item(self, position: int) -> Path:
+        """One path."""
+        return Path(self._paths.item(position))
+
+
+class Vectors(Column[Mapping[str, float | None]]):
+    """Mappings of the same names to numbers, None where a value is missing.
+
+    Args:
+        names: the keys of every mapping, in order.
+        values: `(rows, names)`, NaN where a value is missing.
+    """
+
+    def __init__(self, names: Sequence[str], values: NDArray[np.float64]) -> None:
+        self.names = tuple(names)
+        self.values = aside(np.ascontiguousarray(values, np.float64))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def item(self, position: int) -> Mapping[str, float | None]:
+        """One mapping."""
+        numbers = self.values[position].tolist()
+        return {name: None if value != value else value for name, value in zip(self.names, numbers, strict=True)}
+
+
+class Chosen(Column[Item]):
+    """Some items of another sequence.
+
+    Args:
+        items: the other.
+        indices: which of its items, in order.
+    """
+
+    def __init__(self, items: Sequence[Item], indices: NDArray[np.int64]) -> None:
+        self._items = items
+        self._indices = indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def item(self, position: int) -> Item:
+        """One of them."""
+        return self._items[int(self._indices[position])]
+
+
+def compact(items: Sequence[Any]) -> Sequence[Any]:
+    """The same items as a column, where they are all texts, all paths, or all mappings of the same names to numbers."""
+    if isinstance(items, Column) or not items:
+        return items
+    if all(isinstance(item, str) for item in items):
+        return Words(items)
+    if all(isinstance(item, Path) for item in items):
+        return Files(items)
+    if not all(isinstance(item, Mapping) and tuple(item) == tuple(items[0]) for item in items):
+        return items
+    values = np.empty((len(items), len(items[0])))
+    for row, item in zip(values, items, strict=True):
+        row[:] = [np.nan if value is None else value for value in item.values()]
+    return Vectors(tuple(items[0]), values)
+
+
+def release() -> None:
+    """Give back to the system what reading a table took: pandas keeps texts in Arrow, whose pool keeps freed memory."""
+    pyarrow.default_memory_pool().release_unused()
+
+
+def aside(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values, of a large array memory-mapped from a temporary file that is gone when nothing uses it.
+
+    The system can take such memory back whenever it needs it, and all processes share it.
+    """
+    if values.nbytes <= SMALL:
+        return values
+    with TemporaryFile() as file:
+        values.tofile(file)
+        file.flush()
+        return np.asarray(np.memmap(file, values.dtype, "r", shape=values.shape))
