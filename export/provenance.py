@@ -9,8 +9,8 @@ from typing import Any
 from bundle.runtime import onnxruntime
 from export.calibrate import Measured
 from export.to_onnx import OPSET
-from training.arguments import LOCAL
 from training.checkpoint import Checkpoint
+from training.command import LOCAL
 from training.measures.improvement import Improvement
 
 PACKAGES = ("torch", "onnx", "onnxscript")
@@ -31,7 +31,7 @@ def provenance(run: Checkpoint, difference: float, measured: Measured, found: Se
         "method": run.config.method,
         "seed": run.config.seed,
         "metrics": run.metrics,
-        "config": _plain({key: value for key, value in asdict(run.config).items() if key not in LOCAL}),
+        "config": _plain({key: value for key, value in asdict(run.config).items() if key not in ("out", *LOCAL)}),
         **run.provenance,
         "export": {
             "opset": OPSET,

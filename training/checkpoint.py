@@ -22,7 +22,7 @@ from training.config import Config
 from training.errors import CheckpointError, ConfigError
 from training.model import Classifier, build
 
-FORMAT = 2
+FORMAT = 3
 CONFIG, RUN, WEIGHTS, BEST, SPLITS = "config.json", "run.json", "model.safetensors", "best.safetensors", "splits.csv"
 DATA, HISTORY, STATE, TOKENIZER = "data.json", "history.json", "state", "tokenizer.json"
 SCORES = "scores.safetensors"

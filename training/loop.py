@@ -1,13 +1,12 @@
 """The only epoch loop: every method, dataset and modality goes through it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate import skip_first_batches
 
 from bundle.modalities import Modality
 from training import catalog, checkpoint, distributed
@@ -63,6 +62,7 @@ class Loop:
         parts = Parts(self.model, self.method)
         self.stepping = Stepping(parts, self.accelerator, config)
         self.optimizer = self._build_optimizer()
+        self.loader: Any
         self.loader, self.set_epoch = training_loader(config, prepared)
         self.plain = evaluation_loader(config, prepared, "train")
         self.validation = evaluation_loader(config, prepared, "val", lasting=True)
@@ -116,7 +116,8 @@ class Loop:
     def _epoch(self, advance: Callable[[], None]) -> dict[str, float]:
         """What is left of a pass over the training split; returns the mean of each loss term over the whole pass."""
         self._start_epoch()
-        for batch in self._batches():
+        batch: Batch
+        for batch in self.loader:
             batch = batch.to(self.accelerator.device)
             sums = self.progress.losses
             terms, pulls = self.stepping.step(batch, self.optimizer, look=not sums)
@@ -137,8 +138,8 @@ class Loop:
         return means
 
     def _start_epoch(self) -> None:
-        """Set the learning rate; unless the epoch was under way when it was saved, the method prepares for it."""
-        self.set_epoch(self.progress.epoch)
+        """Before an epoch, or before what is left of one that was under way when it was saved: then all is prepared."""
+        self.set_epoch(self.progress.epoch, start=self.progress.step * self.config.batch_size)
         rate = learning_rate(self.config, self.progress.epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -148,15 +149,6 @@ class Loop:
             self.method.epoch_start(
                 Run(self.progress.epoch, self.config.epochs, self.model, self.optimizer, self._features)
             )
-
-    def _batches(self) -> Iterator[Batch]:
-        """The batches of the epoch that are not done; those that are, are not read."""
-        done = self.progress.step
-        if done == len(self.loader):
-            return
-        for batch in skip_first_batches(self.loader, done) if done else self.loader:
-            self.saving.restore_random()
-            yield batch
 
     def _close_epoch(self, losses: dict[str, float]) -> str:
         """Validate, keep the best weights, save the state; returns a line for people."""

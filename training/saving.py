@@ -63,7 +63,6 @@ class Saving:
         self.accelerator = accelerator
         self.minutes = minutes
         self._saved = time.monotonic()
-        self._random: Any = None
 
     def due(self) -> bool:
         """Whether it is time to save within an epoch."""
@@ -129,14 +128,7 @@ class Saving:
         still = set(content["evaluating"])
         for name, module in self.model.named_modules():
             module.training = name not in still
-        self._random = content["random"] if content["progress"]["step"] else None
         randomness.set_random_state(content["random"])
-
-    def restore_random(self) -> None:
-        """After a resumption, once more: to start reading an epoch draws a number that the saved state has drawn."""
-        if self._random is not None:
-            randomness.set_random_state(self._random)
-            self._random = None
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -4,9 +4,9 @@ import torch
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
-LEAST, ROUNDING = 1e-6, 1e-12
-"""Smallest variance of a direction, as a share of the mean one, and as a share of the features' mean square: what is
-less is rounding, and a feature that is constant has no direction."""
+LEAST, ROUNDING = 1e-6, 1e-6
+"""Smallest variance of a direction, as a share of the mean one, and as a share of the features' mean square. What is
+less is rounding, since float32 networks differ by some 1e-7 of their features from one runtime to another."""
 
 
 class Shift(nn.Module):
@@ -18,16 +18,18 @@ class Shift(nn.Module):
     """
 
     whitening: Tensor
+    centre: Tensor
     means: Tensor
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("whitening", torch.zeros(width, width))
+        self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("means", torch.zeros(classes, width))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features `(batch, width)` to distances `(batch,)`, computed in float32."""
-        white = features.float() @ self.whitening
+        white = (features.float() - self.centre) @ self.whitening  # near 0, where float32 is finest
         return (white[:, None] - self.means).square().mean(dim=2).amin(dim=1).sqrt()
 
     @torch.no_grad()
@@ -46,4 +48,6 @@ class Shift(nn.Module):
         floor = LEAST * variances.mean() + ROUNDING * values.square().mean() + ROUNDING**2
         whitening = directions * variances.clamp(min=floor).rsqrt()
         self.whitening.copy_(whitening)
-        self.means.copy_(means @ whitening)
+        centre = values.mean(dim=0)
+        self.centre.copy_(centre)
+        self.means.copy_((means - centre) @ whitening)

@@ -153,7 +153,7 @@ def test_an_interruption_from_the_keyboard_says_how_to_go_on(
 
     monkeypatch.setattr(loop.Loop, "_epoch", interrupt)
     assert fit(table, "--modalities", "image", "genomics") == 130
-    assert capsys.readouterr().err == "interrupted; once an epoch is finished, --resume goes on after the last one\n"
+    assert capsys.readouterr().err == "interrupted; --resume goes on from where it was saved last\n"
 
 
 def test_a_full_disk_is_one_line(
@@ -172,12 +172,14 @@ def test_a_run_holds_safetensors_json_and_csv_only_and_run_json_is_written_last(
 ) -> None:
     assert fit(table, "--modalities", "image", "text") == 0
     folder = tmp_path / "run"
-    found = {path.name for path in folder.iterdir()}
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["tensorboard"]
+    files = [path for path in folder.iterdir() if path.is_file()]
+    found = {path.name for path in files}
     states = {name for name in found if name.startswith("state-")}
     assert len(states) == 1 and found - states == FILES
     last = (folder / "run.json").stat().st_mtime_ns
-    assert all(path.stat().st_mtime_ns <= last for path in folder.iterdir())
-    for path in folder.iterdir():
+    assert all(path.stat().st_mtime_ns <= last for path in files)
+    for path in files:
         if path.suffix == ".safetensors":
             assert load_file(path)
         elif path.suffix == ".json":

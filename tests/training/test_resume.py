@@ -241,10 +241,10 @@ def test_a_run_is_not_resumed_on_other_data(
         write_csv(table, rows[:-1])
     else:
         write_csv(table, changed(rows, 5, **{change: "dog" if change == "label" else "other words"}))
-    before = {path.name: path.read_bytes() for path in interrupted.iterdir()}
+    before = {path.name: path.read_bytes() for path in interrupted.rglob("*.*") if path.is_file()}
     assert main(["--out", str(interrupted), "--resume"]) == 2
     assert "the data is not that of the interrupted run" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in interrupted.rglob("*.*") if path.is_file()} == before
 
 
 def test_nothing_is_resumed_where_there_is_no_run(
@@ -281,7 +281,7 @@ def test_a_training_killed_while_it_reads_its_data_starts_over(
         assert fit(table, "--method", "joint", "--modalities", "image", "text") == 0
     options = ("--method", "joint", *OPTIONS, *(["--overwrite"] if before == "a finished run" else []))
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("training.fit.decode_all", kill_on_call(1, preparation.decode_all, before=True))
+        patched.setattr("training.preparation.decode_all", kill_on_call(1, preparation.decode_all, before=True))
         fit(table, *options)
     capsys.readouterr()
     assert main(["--out", str(tmp_path / "run"), "--resume"]) == 0
