@@ -11,7 +11,11 @@ from bundle.manifest import GRAPH
 from bundle.tensor_file import SMALL, Tensor, read_few
 from bundle.wire import BYTES, Malformed, Value, read_fields
 
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+OWN = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+OWN_OPERATORS = frozenset(("Attention", "MultiHeadAttention", "SkipLayerNormalization", "BiasGelu"))
+"""Those of them that an export writes (`export.fusing`); a graph may have no others."""
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", OWN)
 """Of operators: those that ONNX Runtime brings itself."""
 LARGEST_SHAPE = 1 << 28
 """Elements of an array that a graph may make out of a constant shape."""
@@ -40,14 +44,17 @@ SPARSE_TENSORS, SPARSE_DIMENSIONS = (1, 2), 3
 @dataclass
 class _Node:
     operator: str = ""
+    domain: str = ""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     attributes: dict[str, list[float]] = field(default_factory=dict)
     """Numbers of each attribute, where they are few."""
 
 
-def check_graph_file(content: bytes) -> None:
+def check_graph_file(content: bytes) -> bool:
     """Refuse a graph that needs another file, promises more than it holds, or brings operators of its own.
+
+    Returns whether it has operators of ONNX Runtime's own, which no other runtime computes.
 
     ONNX Runtime would read external data from wherever the process happens to run, and expand a shape of any size.
 
@@ -57,7 +64,7 @@ def check_graph_file(content: bytes) -> None:
     try:
         if content[4:8] == ANOTHER_FORMAT:
             raise Malformed("another format")
-        _Look().model(memoryview(content))
+        return _Look().model(memoryview(content))
     except Malformed as error:
         raise ManifestError(f"{GRAPH}: expected a graph that loads from this file alone, found {error}") from None
 
@@ -70,8 +77,8 @@ class _Look:
         self._constants: dict[str, list[list[float]]] = {}
         self._nodes: list[_Node] = []
 
-    def model(self, message: memoryview) -> None:
-        """ModelProto."""
+    def model(self, message: memoryview) -> bool:
+        """ModelProto; whether it has ONNX Runtime's own operators."""
         found = False
         wanted = (MODEL_GRAPH, MODEL_TRAINING, MODEL_FUNCTION)
         for number, value in self._messages(message, wanted, once=(MODEL_GRAPH,)):
@@ -86,6 +93,7 @@ class _Look:
             raise Malformed("none")
         for node in self._nodes:
             self._check_shapes(node)
+        return any(node.domain == OWN for node in self._nodes)
 
     def _fields(self, message: memoryview, once: tuple[int, ...] = ()) -> Iterator[tuple[int, int, Value]]:
         """Every field; one of `once` must not come twice, for readers would merge the two."""
@@ -139,11 +147,14 @@ class _Look:
             elif number == NODE_OPERATOR:
                 node.operator = _text(wire, value)
             elif number == NODE_DOMAIN:
-                _check_domain(_text(wire, value))
+                node.domain = _text(wire, value)
+                _check_domain(node.domain)
             elif number == NODE_ATTRIBUTE:
                 self._attribute(_bytes(wire, value), node, depth)
         if node.operator in OTHER_FILES:
             raise Malformed(f"the operator {node.operator}, whose content lies in another file")
+        if node.domain == OWN and node.operator not in OWN_OPERATORS:
+            raise Malformed(f"the operator {node.operator[:60]!r} of {OWN}, none of {', '.join(sorted(OWN_OPERATORS))}")
         if node.operator == "Constant":
             for output in node.outputs:
                 self._constants.setdefault(output, []).extend(node.attributes.values())

@@ -39,10 +39,10 @@ class Predictor(Preparation):
         super().__init__(folder)
         self.folder = folder
         content = read(folder, GRAPH)
-        check_graph_file(content)
+        fused = check_graph_file(content)
         shapes = ranges(self.modalities, execution.gpu.largest_batch)
         chosen = execution if threads is None else replace(execution, threads=threads)
-        self._session = Session(GraphFile(content, self.manifest.precision, shapes), chosen)
+        self._session = Session(GraphFile(content, self.manifest.precision, shapes, fused), chosen)
         self._check_graph()
 
     @property

@@ -50,6 +50,8 @@ class GraphFile:
     precision: Precision
     ranges: Mapping[str, Range]
     """Of its inputs, for an engine."""
+    fused: bool = False
+    """Whether it has operators of ONNX Runtime's own."""
 
 
 class Session:
@@ -180,6 +182,10 @@ def _prepare(graph: GraphFile, target: Target, execution: Execution) -> tuple[Ca
         if graph.precision == "bf16":
             raise ExecutionUnavailable("a graph in bf16 needs cuda or tensorrt: ONNX Runtime computes none on a CPU")
         return None, [PROVIDERS["cpu"]]
+    if target == "tensorrt" and graph.fused:
+        raise ExecutionUnavailable(
+            "a fused graph needs cuda or cpu: TensorRT has none of its operators; exported without --fused it has them"
+        )
     gpu = execution.gpu
     card = find_card(gpu.device)
     load_cuda()

@@ -68,6 +68,9 @@ class Options:
     precision: Half | None = None
     """Compute the encoders in sixteen bits, for a GPU: fp16 runs everywhere, bf16 on a GPU only. Needs the data of the
     training, and is refused as eight bits are, or where an output is further than 0.05 from the trained model's."""
+    fused: Flag = False
+    """With --precision, make single nodes of attention, layer normalisation and GELU, which a GPU computes much faster.
+    They are ONNX Runtime's own: cuda and cpu run them, TensorRT and other runtimes do not."""
     tensorrt: Precision | None = None
     """Build a TensorRT engine of this precision for this machine's card, prove it there, and keep it in the bundle.
     int8 needs the data of the training, as --quantize does, and leaves its graph in the bundle, of which engines can
@@ -91,7 +94,7 @@ class Options:
             raise NotCalibrated("--calibrate and --no-calibrate contradict one another; give one of them")
         calibrate = True if self.calibrate else False if self.no_calibrate else None
         thresholds = (self.shift_quantile, self.abstain_below, self.abstain_risk)
-        return Wanted(calibrate, *thresholds, self.quantize, self.precision)
+        return Wanted(calibrate, *thresholds, self.quantize, self.precision, self.fused)
 
     def bundle(self) -> Path:
         """The folder of the bundle that is made, or is there.

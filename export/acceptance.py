@@ -45,11 +45,14 @@ class Acceptance:
     spread: float
     """Largest difference of an output between two ways to run the graph itself: alone or in a batch, and with integers
     or as the graph defines them."""
+    fused: int | None = None
+    """Layers of attention that are single nodes; None where that was not asked for."""
 
     @property
     def option(self) -> str:
         """What usually asks for it."""
-        return f"--{'quantize' if self.kind == 'int8' else 'precision'} {self.kind}"
+        option = f"--{'quantize' if self.kind == 'int8' else 'precision'} {self.kind}"
+        return f"{option} --fused" if self.fused else option
 
     @property
     def tolerance(self) -> float:
@@ -62,6 +65,7 @@ class Acceptance:
         """In words."""
         towers = ", ".join(f"{name} {way}" for name, way in self.ways.items())
         one, other = self.before, self.after
+        towers += f"; attention as single nodes: {self.fused}" if self.fused else ""
         return (
             f"{towers}; on {self.samples} test samples accuracy {one.accuracy:.4f} -> {other.accuracy:.4f}, ECE "
             f"{one.calibration_error:.4f} -> {other.calibration_error:.4f}; {one.bytes / 1e3:,.0f} kB -> "

@@ -36,17 +36,21 @@ class Wanted:
     """Whether the towers are computed in eight bits."""
     precision: Half | None = None
     """Whether the towers are computed in sixteen bits, and of which kind."""
+    fused: bool = False
+    """Whether attention, layer normalisation and GELU become single nodes of ONNX Runtime's own."""
 
     @property
     def option(self) -> str:
         """What asks for fewer than 32 bits; empty where nothing does."""
         if self.precision is not None:
-            return f"--precision {self.precision}"
+            return f"--precision {self.precision}{' --fused' if self.fused else ''}"
         return "" if self.quantize is None else f"--quantize {self.quantize}"
 
     def __post_init__(self) -> None:
         if self.quantize is not None and self.precision is not None:
             raise ExportError("--quantize and --precision exclude one another; give one of them")
+        if self.fused and self.precision is None:
+            raise ExportError("--fused: expected --precision fp16 or bf16 beside it, found none")
         for what, value in (("abstain-below", self.abstain_below), ("abstain-risk", self.abstain_risk)):
             if value is not None and not 0 <= value <= 1:
                 raise NotCalibrated(f"--{what}: expected a share from 0 to 1, got {value:g}")

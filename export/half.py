@@ -12,8 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from bundle.graph_file import OWN_OPERATORS
 from bundle.modalities import Array
 from export.errors import ExportError, first_line
+from export.fusing import standing_in
 from export.rows import drop_unused
 from export.to_onnx import strip
 from export.towers import find_tower, name_nodes, weights
@@ -25,6 +27,7 @@ MOVING = ("Reshape", "Transpose", "Concat", "Gather", "Slice", "Squeeze", "Unsqu
 BOTH = (
     *("Conv", "MatMul", "Gemm", "Add", "Sub", "Mul", "Div", "Neg", "Where", "AveragePool"),
     *("Relu", "Gelu", "Erf", "Tanh", "Sigmoid", "Softmax", "LayerNormalization"),
+    *OWN_OPERATORS,
 )
 """What ONNX Runtime's CUDA provider has kernels of in both types. Its softmax and layer norm add up in 32 bits."""
 OPERATORS: Mapping[Half, frozenset[str]] = {
@@ -187,7 +190,7 @@ def _cast(name: str, to: str, kind: int) -> onnx.NodeProto:
 def _types(model: onnx.ModelProto) -> dict[str, int]:
     """The element type of every tensor that has one."""
     try:
-        graph: Any = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        graph: Any = onnx.shape_inference.infer_shapes(standing_in(model), strict_mode=True, data_prop=True).graph
     except Exception as error:  # onnx raises its own type
         raise ExportError(f"the graph cannot be converted to sixteen bits: {first_line(error)}") from error
     known = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)}

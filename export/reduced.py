@@ -17,7 +17,8 @@ from export.acceptance import Acceptance, accept, figures
 from export.calibrate import Measured, Wanted, measure_scores
 from export.data import Data
 from export.feeds import BATCHES, Feed, masked, random_feed
-from export.graph import declare
+from export.fusing import Fused
+from export.graph import Graph, declare
 from export.half import emulated, to_half
 from export.quantize import quantize
 from training.checkpoint import Checkpoint
@@ -59,10 +60,13 @@ def reduce(
     size = path.stat().st_size
     model, seen = onnx.load(path), list[Feed]()
     ways: Mapping[str, str]
+    fused = None
     if wanted.precision is None:
         seen = data.calibration()
         ways = quantize(model, names, seen)
     else:
+        if wanted.fused:
+            model, fused = fuse(run, path, [golden.feed, held["val"][0], held["test"][0]])
         ways = to_half(model, names, wanted.precision)
     onnx.save(model, path)
     session = load(path)
@@ -79,9 +83,33 @@ def reduce(
         sum(len(feed[PRESENT]) for feed in seen),
         max(apart(scores[split], found) for split, found in trained.items()),
         spread(session, load(path, optimised=False), golden, held["test"][0]),
+        fused,
     )
     accept(acceptance)
     return replace(measured, quantized=acceptance), improved
+
+
+def fuse(run: Checkpoint, path: Path, known: list[Feed]) -> tuple[onnx.ModelProto, int]:
+    """Fuse a proved graph, still in 32 bits, and prove it again; returns it and how many layers of attention it has.
+
+    Args:
+        run: the finished training.
+        path: of the graph, which is replaced.
+        known: batches of samples.
+
+    Raises:
+        ExportError: it cannot be fused.
+        ValueMismatch: fused, it differs from torch.
+    """
+    found = Fused(onnx.load(path))
+    onnx.save(found.model, path)
+    generator = np.random.default_rng(run.config.seed)
+    random = [random_feed(run.modalities, batch, generator) for batch in BATCHES]
+    masks = [masked(random[-1], members) for members in membership(len(run.modalities))]
+    declaration = declare(run.modalities, len(run.labels))
+    graph = Graph(run.model(), declaration).eval()
+    parity.prove_values(parity.load(path), graph, [*known, *random, *masks], list(declaration.outputs))
+    return found.model, len(found.attentions)
 
 
 def load(path: Path, optimised: bool = True) -> Any:

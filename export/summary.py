@@ -10,6 +10,8 @@ def lines(modalities: tuple[str, ...], done: Assembled) -> list[str]:
     told = [_calibration(done), _expectations(modalities, done)]
     if done.measured.quantized is not None:
         told.append(f"{done.measured.quantized.kind}: {done.measured.quantized.told}")
+        if done.measured.quantized.fused == 0:
+            told.append("--fused changed nothing: the graph has no attention that could be fused")
         if done.measured.quantized.kind == "bf16":
             told.append("proved on a CPU that rounds as bf16 does; a GPU that serves it replays its golden samples")
     unshifted = done.measured.unshifted

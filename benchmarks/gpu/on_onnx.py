@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import torch
 
-from benchmarks.gpu.attention import Fused
-from benchmarks.gpu.half import half
+from benchmarks.gpu.attention import Split
 from benchmarks.gpu.pairings import Pairing
 from benchmarks.gpu.variant import Copies, Outputs, wait
 from bundle.execution import Gpu, cuda_options
 from bundle.runtime import onnxruntime
+from export.fusing import Fused
 from export.graph import Axis
 from export.half import Half, to_half
 
@@ -117,17 +117,14 @@ def in_32_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[st
 
 
 def in_16_bits(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
-    """Variants by title: as exports in 16 bits are, and what fusions and order of memory make of fp16."""
+    """Variants by title: as exports in 16 bits are, and what projections apart and order of memory make of fp16."""
     fused = Fused(model)
-    found = {"ORT fp16": _exported(model, pairing, device, "fp16")}
-    if device == "cuda":
-        found["ORT bf16"] = _exported(model, pairing, device, "bf16")
+    kinds: tuple[Half, ...] = ("fp16", "bf16") if device == "cuda" else ("fp16",)
+    found = {f"ORT {kind}": _halved(model, pairing, device, kind, {}) for kind in kinds}
     if fused.attentions:
-        packed = half(fused.model, pairing.modalities).SerializeToString()
-        found["ORT packed attention fp16"] = Bound(packed, pairing, device, {}, "fp16")
+        found |= {f"ORT packed attention {kind}": _halved(fused.model, pairing, device, kind, {}) for kind in kinds}
     title, options = _best(fused)
-    split = half(fused.split(), pairing.modalities).SerializeToString()
-    return found | {f"ORT {title} fp16": Bound(split, pairing, device, options, "fp16")}
+    return found | {f"ORT {title} fp16": _halved(Split(fused).model, pairing, device, "fp16", options)}
 
 
 def captured(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str, Any]:
@@ -135,13 +132,12 @@ def captured(model: onnx.ModelProto, pairing: Pairing, device: str) -> dict[str,
     if device != "cuda":
         return {}
     fused = Fused(model)
-    split = fused.split()
+    split = Split(fused).model
     title, options = _best(fused)
-    halved = half(split, pairing.modalities)
     given = {"enable_cuda_graph": "1"}
     return {
         "ORT fused + CUDA graph fp32": Bound(split.SerializeToString(), pairing, device, given, "fp32"),
-        f"ORT {title} + CUDA graph fp16": Bound(halved.SerializeToString(), pairing, device, given | options, "fp16"),
+        f"ORT {title} + CUDA graph fp16": _halved(split, pairing, device, "fp16", given | options),
     }
 
 
@@ -150,12 +146,12 @@ def _best(fused: Fused) -> tuple[str, dict[str, str]]:
     return ("fused", {}) if fused.attentions else ("NHWC", {"prefer_nhwc": "1"})
 
 
-def _exported(model: onnx.ModelProto, pairing: Pairing, device: str, kind: Half) -> Any:
-    """As `python -m export --precision` makes it."""
+def _halved(model: onnx.ModelProto, pairing: Pairing, device: str, kind: Half, options: dict[str, str]) -> Any:
+    """As `python -m export --precision` makes it, with or without `--fused`."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     try:
         to_half(made, list(pairing.modalities), kind)
     except Exception as error:  # told as this variant's failure: the others are measured
         return Refused(kind, error)
-    return Bound(made.SerializeToString(), pairing, device, {}, kind)
+    return Bound(made.SerializeToString(), pairing, device, options, kind)

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from benchmarks import gpu_inference
-from benchmarks.gpu.attention import Fused
-from benchmarks.gpu.half import half
+from benchmarks.gpu.attention import Split
 from benchmarks.gpu.measure import BASE, Measured, Plan, measure
 from benchmarks.gpu.pairings import Pairing, pairings
 from benchmarks.gpu.peak import operations, sheet
 from benchmarks.gpu.tables import goals, table
 from benchmarks.gpu.worker import Lost, Remote, relative_error
 from bundle.runtime import onnxruntime
+from export.fusing import Fused
+from export.half import to_half
 from export.to_onnx import to_onnx
 
 
@@ -44,33 +45,20 @@ def error(model: onnx.ModelProto, pairing: Pairing) -> float:
     return relative_error(session.run(None, feed), expected)
 
 
-def test_every_attention_is_fused_and_a_mask_that_lets_all_through_is_left_out(
-    pairing: Pairing, exported: onnx.ModelProto
-) -> None:
-    fused = Fused(exported)
-    assert [len(node.input) for node in fused.attentions] == [3, 3, 6, 6], "the text's mask stays"
-    assert error(fused.model, pairing) < 1e-5
-
-
 def test_split_attention_has_one_bias_less_for_each_of_keys_and_values(
     pairing: Pairing, exported: onnx.ModelProto
 ) -> None:
     fused = Fused(exported)
-    split = fused.split()
+    split = Split(fused).model
     assert (kinds(split).count("MultiHeadAttention"), kinds(split).count("Attention")) == (4, 0)
     assert kinds(split).count("Add") == kinds(fused.model).count("Add") + 4, "those of the queries"
     assert error(split, pairing) < 1e-5
     assert kinds(fused.model).count("Attention") == 4, "the packed one is as it was"
-
-
-def test_towers_are_halved_and_heads_are_not(pairing: Pairing, exported: onnx.ModelProto) -> None:
-    model = half(Fused(exported).split(), pairing.modalities)
-    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type in ("Conv", "SkipLayerNormalization", "Gemm"):
-            whole = node.op_type == "Gemm"
-            assert types[node.input[1] if whole else node.input[-1]] == (1 if whole else 10)
-    assert 1e-6 < error(model, pairing) < 1e-2
+    to_half(split, tuple(pairing.modalities), "fp16")
+    types = {tensor.name: tensor.data_type for tensor in split.graph.initializer}
+    norms = [node for node in split.graph.node if node.op_type == "SkipLayerNormalization"]
+    assert len(norms) == 8 and all(types[node.input[-1]] == onnx.TensorProto.FLOAT16 for node in norms)
+    assert 1e-6 < error(split, pairing) < 1e-2
 
 
 def test_relative_error_lets_nothing_pass_that_is_not_finite() -> None:

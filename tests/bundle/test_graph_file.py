@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bundle.errors import ManifestError
-from bundle.graph_file import check_graph_file
+from bundle.graph_file import OWN, OWN_OPERATORS, check_graph_file
 from bundle.manifest import GRAPH
 from bundle.predictor import Predictor
 from bundle.tensor_file import BITS, STRING_TYPE
@@ -196,6 +196,18 @@ def test_operators_of_other_domains_are_refused(domain: str) -> None:
     assert "an operator of the domain" in refusal(build([within(own)]))
     assert "an operator of the domain" in refusal(build(functions=[function(constant(ONE), domain)]))
     assert "an operator of the domain" in refusal(build(functions=[function(own)]))
+
+
+def test_of_onnx_runtimes_own_operators_those_that_exports_write_are_taken() -> None:
+    assert not check_graph_file(build().SerializeToString())
+    for operator in OWN_OPERATORS:
+        node = helper.make_node(operator, ["x", "w"], ["y"], domain=OWN)
+        assert check_graph_file(build([node]).SerializeToString())
+        assert not check_graph_file(build([helper.make_node(operator, ["x", "w"], ["y"])]).SerializeToString())
+    other = helper.make_node("MatMulNBits", ["x", "w"], ["y"], domain=OWN)
+    assert "the operator 'MatMulNBits' of com.microsoft, none of Attention, BiasGelu, " in refusal(build([other]))
+    assert "the operator 'MatMulNBits' of com.microsoft" in refusal(build([within(other)]))
+    assert "the operator 'MatMulNBits' of com.microsoft" in refusal(build(functions=[function(other)]))
 
 
 def test_an_operator_whose_content_is_another_file_is_refused() -> None:
