@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from accelerate.state import AcceleratorState
@@ -105,7 +105,7 @@ class Feed:
 def take(loop: Loop, feed: Feed) -> Turn:
     """Train on what the feed gives, by the loop's own code for an epoch."""
     loader = loop.loader
-    loop.loader = feed
+    loop.loader = cast(Any, feed)
     loop.progress.step, loop.progress.losses = 0, {}
     try:
         loop._epoch(lambda: None)

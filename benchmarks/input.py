@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
@@ -156,7 +156,7 @@ def measure_waiting(pairing: str, samples: int, workers: list[int], epochs: int)
             loop = Loop(config, prepare(config), config.out)
             config.out.mkdir(exist_ok=True)
             timed = Timed(loop.loader)
-            loop.loader = timed
+            loop.loader = cast(Any, timed)
             loop.run()
             own = [waited / whole for waited, whole in timed.passes[1:]]
             shares[count] = statistics.median(own)

@@ -1,4 +1,4 @@
-"""TensorRT's options for a bundle: the shapes that its engine is built for, and the folder that keeps it."""
+"""What TensorRT needs for a bundle: the shapes that its engine is built for, options, and the folder that keeps it."""
 
 import hashlib
 import json
@@ -9,20 +9,10 @@ from pathlib import Path
 from bundle.answer import PRESENT
 from bundle.execution import Gpu, Precision
 from bundle.modalities import Modality, Text
+from bundle.plan import Range
 
 USUAL_BATCH = 8
 """Samples of a batch that an engine is made fastest for, where it may be that large."""
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Shapes of one input that an engine takes, the batch axis included."""
-
-    least: Shape
-    usual: Shape
-    """What it is made fastest for."""
-    most: Shape
 
 
 @dataclass(frozen=True)
@@ -37,25 +27,35 @@ class Place:
     """Of the card, such as 9.0."""
 
 
-def profiles(modalities: Mapping[str, Modality], largest_batch: int) -> dict[str, Profile]:
-    """For each input of the graph, from one sample to `largest_batch`, and texts from one token to the longest."""
-    batches = (1, min(USUAL_BATCH, largest_batch), largest_batch)
-    ranges = {name: _ranges(modality) for name, modality in modalities.items()}
-    ranges[PRESENT] = [(len(modalities),) * 3]
+def ranges(
+    modalities: Mapping[str, Modality], most: int, usual: int = USUAL_BATCH, tokens: int | None = None
+) -> dict[str, Range]:
+    """For each input of the graph, from one sample to the most, and texts from one token to the longest.
+
+    Args:
+        modalities: by name of the input.
+        most: samples of a batch.
+        usual: samples of the batch that an engine is made fastest for, where it may be that large.
+        tokens: length of the texts that it is made fastest for; None for the longest.
+    """
+    batches = (1, min(usual, most), most)
+    sizes = {name: _sizes(modality, tokens) for name, modality in modalities.items()}
+    sizes[PRESENT] = [(len(modalities),) * 3]
     return {
-        name: Profile(*((batch, *(axis[place] for axis in axes)) for place, batch in enumerate(batches)))
-        for name, axes in ranges.items()
+        name: Range(*((batch, *(axis[place] for axis in axes)) for place, batch in enumerate(batches)))
+        for name, axes in sizes.items()
     }
 
 
-def _ranges(modality: Modality) -> list[tuple[int, int, int]]:
+def _sizes(modality: Modality, tokens: int | None) -> list[tuple[int, int, int]]:
     """Least, usual and most of each axis of one sample."""
     longest = modality.max_length if isinstance(modality, Text) else 0
     assert longest or None not in modality.shape, f"{modality.name} has an axis that varies: say here how far"
-    return [(1, longest, longest) if size is None else (size, size, size) for size in modality.shape]
+    usual = longest if tokens is None else tokens
+    return [(1, usual, longest) if size is None else (size, size, size) for size in modality.shape]
 
 
-def tensorrt_options(place: Place, shapes: Mapping[str, Profile], graph: Precision, gpu: Gpu) -> dict[str, str]:
+def tensorrt_options(place: Place, shapes: Mapping[str, Range], graph: Precision, gpu: Gpu) -> dict[str, str]:
     """Of the TensorRT provider. What is kept is kept under a hash of everything that an engine depends on.
 
     Args:

@@ -18,6 +18,7 @@ from bundle.errors import ManifestError
 from bundle.execution import Precision
 from bundle.files import check_file, check_names, read
 from bundle.modalities import MODALITIES, Modality
+from bundle.plan import Plan, check_plans
 
 SCHEMA_VERSION = 2
 FILE = "manifest.json"
@@ -123,7 +124,8 @@ class Manifest:
     """Answers whose predicted class is less probable than this abstain, where a request does not say otherwise."""
     precision: Precision = "fp32"
     """What the graph's towers compute in."""
-    engines: tuple[dict[str, Any], ...] = ()
+    engines: tuple[Plan, ...] = ()
+    """TensorRT engines in the folder `engines`."""
     schema_version: int = SCHEMA_VERSION
 
     @cached_property
@@ -175,6 +177,7 @@ class Manifest:
             if required not in self.files:
                 raise ManifestError(f"files: expected {required} among them, found {', '.join(self.files) or 'none'}")
         check_names(iter(self.files))
+        check_plans(self.engines, self.files, (*self.modalities, "present"))
         for name, expected in self.files.items():
             check_file(folder, name, expected)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT, Prediction, answers
-from bundle.engines import profiles
+from bundle.engines import ranges
 from bundle.errors import ManifestError
 from bundle.execution import Execution, Target
 from bundle.files import read
@@ -40,7 +40,7 @@ class Predictor(Preparation):
         self.folder = folder
         content = read(folder, GRAPH)
         check_graph_file(content)
-        shapes = profiles(self.modalities, execution.gpu.largest_batch)
+        shapes = ranges(self.modalities, execution.gpu.largest_batch)
         chosen = execution if threads is None else replace(execution, threads=threads)
         self._session = Session(GraphFile(content, self.manifest.precision, shapes), chosen)
         self._check_graph()

@@ -11,12 +11,13 @@ import numpy as np
 
 from bundle.binding import run_bound, run_plain
 from bundle.checking import one_line
-from bundle.engines import Place, Profile, tensorrt_options
+from bundle.engines import Place, tensorrt_options
 from bundle.errors import ExecutionUnavailable, ManifestError
 from bundle.execution import PROVIDERS, Execution, Precision, Target, cuda_options, precision
 from bundle.graphics import Card, find_card, load_cuda, load_tensorrt
 from bundle.manifest import GRAPH
 from bundle.modalities import Array
+from bundle.plan import Range
 from bundle.runtime import onnxruntime
 from bundle.work import Work
 
@@ -47,7 +48,8 @@ class GraphFile:
 
     content: bytes
     precision: Precision
-    profiles: Mapping[str, Profile]
+    ranges: Mapping[str, Range]
+    """Of its inputs, for an engine."""
 
 
 class Session:
@@ -188,6 +190,6 @@ def _prepare(graph: GraphFile, target: Target, execution: Execution) -> tuple[Ca
     if not gpu.tf32:
         os.environ.setdefault(OVERRIDE, "0")
     place = Place(hashlib.sha256(graph.content).hexdigest(), version, card.capability)
-    options = tensorrt_options(place, graph.profiles, graph.precision, gpu)
+    options = tensorrt_options(place, graph.ranges, graph.precision, gpu)
     Path(options["trt_engine_cache_path"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     return card, [(PROVIDERS["tensorrt"], options), cuda]

@@ -48,7 +48,7 @@ class Acceptance:
 
     @property
     def option(self) -> str:
-        """What asks for it."""
+        """What usually asks for it."""
         return f"--{'quantize' if self.kind == 'int8' else 'precision'} {self.kind}"
 
     @property
@@ -74,15 +74,20 @@ def figures(fused: Improvement, size: int) -> Figures:
     return Figures(fused.after.accuracy.value, fused.after.equal_mass.plug_in, size)
 
 
-def accept(found: Acceptance) -> None:
+def accept(found: Acceptance, asked: str | None = None) -> None:
     """Accept what was measured.
+
+    Args:
+        found: the measurement.
+        asked: the option that asked for it, where it is another than usual.
 
     Raises:
         NotAccepted: accuracy or calibration error suffer more than they may, or sixteen bits move an output too far.
     """
+    option = found.option if asked is None else asked
     if found.kind != "int8" and found.difference > LARGEST_DIFFERENCE:
         raise NotAccepted(
-            f"{found.option} is refused: expected outputs within {LARGEST_DIFFERENCE:g} of the trained model's, found "
+            f"{option} is refused: expected outputs within {LARGEST_DIFFERENCE:g} of the trained model's, found "
             f"{found.difference:.3g} ({found.told}); without it the bundle is exported in 32 bits"
         )
     drop = found.before.accuracy - found.after.accuracy
@@ -90,7 +95,7 @@ def accept(found: Acceptance) -> None:
     if drop < LARGEST_DROP - ROUNDING and rise < LARGEST_RISE - ROUNDING:
         return
     raise NotAccepted(
-        f"{found.option} is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
+        f"{option} is refused: expected a drop of accuracy under {100 * LARGEST_DROP:g} points and of the "
         f"calibration error a rise under {LARGEST_RISE:g}, found a drop of {100 * drop:.2f} points and a rise of "
         f"{rise:.4f} ({found.told}); without it the bundle is exported in 32 bits"
     )

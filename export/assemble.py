@@ -1,7 +1,5 @@
 """A bundle's folder: written aside, proved, and renamed."""
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +15,11 @@ from bundle.selfcheck import SAMPLES, selfcheck, write_golden
 from export import parity, promises
 from export.calibrate import Measured, Wanted, measure
 from export.card import card
-from export.errors import ExportError
 from export.feeds import BATCHES, masked, prepare, random_feed, stack
 from export.graph import Graph, declare
 from export.provenance import provenance
 from export.reduced import Golden, load, reduce
+from export.replacing import replacing
 from export.to_onnx import to_onnx
 from training.checkpoint import Checkpoint
 from training.measures.improvement import Improvement, improvements
@@ -51,42 +49,25 @@ def assemble(run: Checkpoint, target: Path, name: str, overwrite: bool = False, 
         CheckpointError: the run's weights or scores cannot be read.
         SelfCheckFailed: the bundle does not reproduce its own golden samples.
     """
-    target = target.resolve()
-    _check_target(target, overwrite)
+    with replacing(target, overwrite) as folder:
+        return write(run, folder, name, wanted)
+
+
+def write(run: Checkpoint, folder: Path, name: str, wanted: Wanted = AS_USUAL) -> Assembled:
+    """The same, into an empty folder; the arguments and what is raised are those of `assemble`."""
     measured = measure(run, wanted)
     found = improvements(measured.test, tuple(run.modalities), measured.calibration)
-    aside, replaced = (target.with_name(f".{target.name}-{os.getpid()}{end}") for end in ("", "-replaced"))
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        proved = _prove(run, aside)
-        difference = proved.difference
-        if wanted.option:
-            measured, found = reduce(run, aside, proved.golden, found[0], wanted)
-            assert measured.quantized is not None
-            difference = measured.quantized.difference
-        outputs = parity.run(load(aside / GRAPH), proved.golden.feed)
-        write_golden(proved.samples, proved.payloads, outputs, aside / GOLDEN)
-        done = Assembled(difference, measured, found)
-        _write(run, aside, name, done)
-        if target.exists():
-            target.rename(replaced)
-        aside.rename(target)
-    finally:
-        if replaced.exists() and not target.exists():
-            replaced.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+    proved = _prove(run, folder)
+    difference = proved.difference
+    if wanted.option:
+        measured, found = reduce(run, folder, proved.golden, found[0], wanted)
+        assert measured.quantized is not None
+        difference = measured.quantized.difference
+    outputs = parity.run(load(folder / GRAPH), proved.golden.feed)
+    write_golden(proved.samples, proved.payloads, outputs, folder / GOLDEN)
+    done = Assembled(difference, measured, found)
+    _write(run, folder, name, done)
     return done
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not overwrite:
-        raise ExportError(f"{target} exists; choose another --to, or --overwrite it")
-    if not (target / FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
-        raise ExportError(f"{target} is not a bundle (it has no {FILE}), --overwrite replaces nothing else")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ ExportError
 ├── ShapeMismatch      outputs of another shape than torch's, or none for a batch that torch takes
 ├── ValueMismatch      values further from torch's than the tolerance, or that contradict one another
 ├── NotCalibrated      what was asked for cannot be learned from the run's validation samples
-└── NotAccepted        in fewer bits the classifier is more often wrong, or less to be believed, than is allowed
+├── NotAccepted        in fewer bits the classifier is more often wrong, or less to be believed, than is allowed
+└── TensorRTRefused    TensorRT's parser does not take the graph, or its builder makes no engine of it
 """
 
 
@@ -36,6 +37,10 @@ class NotCalibrated(ExportError):
 
 class NotAccepted(ExportError):
     """A graph in fewer bits loses more than it may on the held-out samples; the message holds the figures."""
+
+
+class TensorRTRefused(ExportError):
+    """A graph that TensorRT cannot run; the message names the node where the parser says which."""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A graph whose towers compute in sixteen bits, for a GPU: `--precision fp16` or `bf16`.
+"""A graph whose towers compute in sixteen bits, for a GPU: `--precision` and `--tensorrt`, `fp16` or `bf16`.
 
 ONNX Runtime's own `convert_float_to_float16` gives an invalid model where it is told to leave the heads alone, and
 knows nothing of bf16; here a tensor has a second name for its half, and is cast where the other type is needed.
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bundle.modalities import Array
-from export.errors import ExportError
+from export.errors import ExportError, first_line
 from export.rows import drop_unused
 from export.to_onnx import strip
 from export.towers import find_tower, name_nodes, weights
@@ -49,10 +49,13 @@ def to_half(model: onnx.ModelProto, modalities: Sequence[str], kind: Half) -> di
         kind: of sixteen bits.
 
     Raises:
-        ExportError: a weight does not fit, or no tower has anything to compute.
+        ExportError: a weight does not fit, no tower has anything to compute, or the graph has no types or others in it.
     """
     del model.graph.value_info[:]
     name_nodes(model)
+    for node in model.graph.node:
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise ExportError(f"node {node.name!r} holds a graph of its own, which is not converted to {kind}")
     towers = [find_tower(model, name) for name in modalities]
     if not any(tower.way for tower in towers):
         raise ExportError(f"no tower of {', '.join(modalities)} has convolutions or matrix products to halve")
@@ -183,6 +186,9 @@ def _cast(name: str, to: str, kind: int) -> onnx.NodeProto:
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:
     """The element type of every tensor that has one."""
-    graph: Any = onnx.shape_inference.infer_shapes(model).graph
+    try:
+        graph: Any = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    except Exception as error:  # onnx raises its own type
+        raise ExportError(f"the graph cannot be converted to sixteen bits: {first_line(error)}") from error
     known = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)}
     return known | {tensor.name: tensor.data_type for tensor in graph.initializer}

@@ -1,6 +1,6 @@
 """A proved graph in 32 bits to one in fewer, measured on every held-out sample before it may take its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT
 from bundle.coalitions import membership
@@ -16,22 +15,14 @@ from bundle.manifest import GRAPH
 from export import parity, promises
 from export.acceptance import Acceptance, accept, figures
 from export.calibrate import Measured, Wanted, measure_scores
-from export.errors import ExportError
+from export.data import Data
 from export.feeds import BATCHES, Feed, masked, random_feed
 from export.graph import declare
 from export.half import emulated, to_half
 from export.quantize import quantize
-from training import scoring
-from training.checkpoint import SCORES, Checkpoint
-from training.errors import DataError
+from training.checkpoint import Checkpoint
 from training.evaluate import Scores
-from training.loading import Samples
 from training.measures.improvement import Improvement, improvements
-from training.preparation import Prepared
-from training.reporting.features import restore
-
-CALIBRATED, BATCH = 128, 16
-"""Training samples that show the ranges of activations, and how many go through a graph at once."""
 
 
 @dataclass(frozen=True)
@@ -63,27 +54,20 @@ def reduce(
         NotAccepted: it loses more than it may.
         ValueMismatch: it breaks a promise.
     """
-    trained = {split: found for split, found in scoring.load(run.folder / SCORES).items() if split in ("val", "test")}
-    try:
-        prepared = restore(run)
-    except DataError as error:
-        raise ExportError(
-            f"{wanted.option} needs the data of the training, which was not found as it was: {error}"
-        ) from None
-    path, names = folder / GRAPH, tuple(run.modalities)
+    data = Data(run, wanted.option)
+    path, names, trained, held = folder / GRAPH, tuple(run.modalities), data.trained, data.held_out
     size = path.stat().st_size
-    model, chosen = onnx.load(path), np.zeros(0, np.int64)
+    model, seen = onnx.load(path), list[Feed]()
     ways: Mapping[str, str]
     if wanted.precision is None:
-        chosen = np.random.default_rng(run.config.seed).permutation(prepared.pairs.indices("train"))[:CALIBRATED]
-        ways = quantize(model, names, list(batches(run, prepared, chosen)))
+        seen = data.calibration()
+        ways = quantize(model, names, seen)
     else:
         ways = to_half(model, names, wanted.precision)
     onnx.save(model, path)
     session = load(path)
-    held = {split: list(batches(run, prepared, found.samples)) for split, found in trained.items()}
-    _prove(run, model, session, [golden.feed, held["test"][0]])
-    scores = {split: _scores(session, held[split], found) for split, found in trained.items()}
+    prove_promises(run, model, session, [golden.feed, held["test"][0]])
+    scores = {split: score(session, held[split], found) for split, found in trained.items()}
     measured = measure_scores(names, scores, wanted)
     improved = improvements(measured.test, names, measured.calibration)
     acceptance = Acceptance(
@@ -92,9 +76,9 @@ def reduce(
         figures(before, size),
         figures(improved[0], path.stat().st_size),
         len(measured.test.labels),
-        len(chosen),
-        max(_apart(scores[split], found) for split, found in trained.items()),
-        _spread(session, load(path, optimised=False), golden, held["test"][0]),
+        sum(len(feed[PRESENT]) for feed in seen),
+        max(apart(scores[split], found) for split, found in trained.items()),
+        spread(session, load(path, optimised=False), golden, held["test"][0]),
     )
     accept(acceptance)
     return replace(measured, quantized=acceptance), improved
@@ -114,17 +98,18 @@ def load(path: Path, optimised: bool = True) -> Any:
         return parity.load(Path(folder) / GRAPH, optimised)
 
 
-def batches(run: Checkpoint, prepared: Prepared, indices: NDArray[np.int64]) -> Iterator[Feed]:
-    """Samples as the graph takes them, with every modality; in order, `BATCH` at a time."""
-    samples = Samples(prepared, indices, None, run.config.seed)
-    for start in range(0, len(indices), BATCH):
-        batch = samples.collate([samples[0, number] for number in range(start, min(start + BATCH, len(indices)))])
-        feed: Feed = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
-        yield {**feed, PRESENT: np.ones((len(batch.labels), len(feed)), np.bool_)}
+def prove_promises(run: Checkpoint, model: onnx.ModelProto, session: Any, known: list[Feed]) -> None:
+    """What every graph is proved to keep, but for the values, which are measured.
 
+    Args:
+        run: the finished training.
+        model: the graph.
+        session: of the graph.
+        known: batches of samples, golden ones first.
 
-def _prove(run: Checkpoint, model: onnx.ModelProto, session: Any, known: list[Feed]) -> None:
-    """What every graph is proved to keep, but for the values, which are measured."""
+    Raises:
+        ExportError: it is not kept.
+    """
     declaration = declare(run.modalities, len(run.labels))
     parity.prove_names(model, declaration)
     parity.prove_axes(model, declaration)
@@ -136,8 +121,8 @@ def _prove(run: Checkpoint, model: onnx.ModelProto, session: Any, known: list[Fe
     promises.prove_absence(session, run.modalities, [known[0], *masks])
 
 
-def _scores(session: Any, feeds: list[Feed], trained: Scores) -> Scores:
-    """What the new graph gives for the samples of a split. What deletions cost is kept as it was trained."""
+def score(session: Any, feeds: list[Feed], trained: Scores) -> Scores:
+    """What a graph in fewer bits gives for the samples of a split. What deletions cost is kept as it was trained."""
     found = [parity.run(session, feed) for feed in feeds]
     joined = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
     return replace(
@@ -149,7 +134,7 @@ def _scores(session: Any, feeds: list[Feed], trained: Scores) -> Scores:
     )
 
 
-def _apart(found: Scores, trained: Scores) -> float:
+def apart(found: Scores, trained: Scores) -> float:
     """Largest difference of a probability or a distance."""
     pairs = [(LOGITS, found.logits, trained.logits), (COALITIONS, found.coalitions, trained.coalitions)]
     for prefix, kind in ((SHARE, "shares"), (SHIFT, "shifts")):
@@ -158,7 +143,7 @@ def _apart(found: Scores, trained: Scores) -> float:
     return max(parity.difference(name, one, other) for name, one, other in pairs)
 
 
-def _spread(session: Any, plain: Any, golden: Golden, feed: Feed) -> float:
+def spread(session: Any, plain: Any, golden: Golden, feed: Feed) -> float:
     """How far the graph's answers vary with who else is in the batch, and with how integers are computed."""
     found = [promises.farthest_alone(session, golden.feed, golden.alone)[0]]
     for batch in (golden.feed, feed):

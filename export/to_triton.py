@@ -27,7 +27,6 @@ from export.triton_config import BACKENDS, DIGEST, LABELS, TritonOptions, config
 CONFIG = "config.pbtxt"
 WARMUP = "warmup"
 MODEL = Path(__file__).with_name("triton_model.py")
-ENGINES = "engines/"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -161,13 +160,16 @@ def _golden_sample(bundle: Path, manifest: Manifest) -> dict[str, Array]:
 
 def _engine(manifest: Manifest, asked: TritonOptions) -> str:
     """The file of the bundle that holds the engine."""
-    engines = [name for name in manifest.files if name.startswith(ENGINES) and name.endswith(".plan")]
-    if asked.engine is not None:
-        if asked.engine not in engines:
-            raise ExportError(f"expected an engine among {', '.join(engines) or 'none'}, found {asked.engine!r}")
-        return asked.engine
-    if len(engines) != 1:
+    plans = {plan.file: plan for plan in manifest.engines}
+    listed = ", ".join(plans) or "none"
+    if asked.engine is None and len(plans) != 1:
+        raise ExportError(f"expected one engine in the bundle, found {listed}; name one, or build it with --tensorrt")
+    file = next(iter(plans)) if asked.engine is None else asked.engine
+    if file not in plans:
+        raise ExportError(f"expected an engine among {listed}, found {file!r}")
+    most = plans[file].ranges[PRESENT].most[0]
+    if asked.max_batch > most:
         raise ExportError(
-            f"expected one engine in the bundle, found {', '.join(engines) or 'none'}; name one, or build it"
+            f"max_batch: expected at most the {most} samples that {file} was built for, found {asked.max_batch}"
         )
-    return engines[0]
+    return file

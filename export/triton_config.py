@@ -31,7 +31,7 @@ class TritonOptions:
     backend: Literal["onnxruntime", "tensorrt_plan"] = "onnxruntime"
     """Of `prod`; `tensorrt_plan` takes the bundle's engine."""
     engine: str | None = None
-    """Which of the bundle's engines, such as `engines/fp16.plan`; not given, the only one."""
+    """Which of the bundle's engines, such as `engines/fp16-sm90.plan`; not given, the only one."""
     max_batch: int = 32
     """Most samples of one inference."""
     queue_delay_us: int = 2000

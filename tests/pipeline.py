@@ -21,7 +21,7 @@ SMALL = {
     "pathology": "--pathology.size 24 --pathology.encoder.width 16",
     "genomics": "",
 }
-LEARNING = "--epochs 8 --learning-rate 0.02 --keep last"
+LEARNING = "--epochs 16 --learning-rate 0.05 --keep last"
 """Enough to be of an opinion: where all classes are alike, any arithmetic would change labels."""
 FEWER = {"int8": "--quantize", "fp16": "--precision", "bf16": "--precision"}
 """Options that ask for fewer than 32 bits."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from bundle.engines import Place, Profile, profiles, tensorrt_options
+from bundle.engines import Place, ranges, tensorrt_options
 from bundle.errors import ExecutionUnavailable
 from bundle.execution import Execution, Gpu, Precision, Target, cuda_options, precision
+from bundle.plan import Range
 from tests.bundles import tiny_modality
 
 PLACE = Place("ab" * 32, "10.13.3", "9.0")
-SHAPES = {"image": Profile((1, 3, 16, 16), (8, 3, 16, 16), (64, 3, 16, 16))}
+SHAPES = {"image": Range((1, 3, 16, 16), (8, 3, 16, 16), (64, 3, 16, 16))}
 
 
 def test_the_cuda_provider_gets_every_choice_and_no_tf32_unasked() -> None:
@@ -74,18 +75,18 @@ def test_the_precision_told_is_that_of_the_run(graph: Precision, target: Target,
 
 def test_engines_are_built_for_every_batch_and_text_that_may_come() -> None:
     modalities = {name: tiny_modality(name) for name in ("image", "text", "genomics")}
-    assert profiles(modalities, 64) == {
-        "image": Profile((1, 3, 16, 16), (8, 3, 16, 16), (64, 3, 16, 16)),
-        "text": Profile((1, 1), (8, 12), (64, 12)),
-        "genomics": Profile((1, 4), (8, 4), (64, 4)),
-        "present": Profile((1, 3), (8, 3), (64, 3)),
+    assert ranges(modalities, 64) == {
+        "image": Range((1, 3, 16, 16), (8, 3, 16, 16), (64, 3, 16, 16)),
+        "text": Range((1, 1), (8, 12), (64, 12)),
+        "genomics": Range((1, 4), (8, 4), (64, 4)),
+        "present": Range((1, 3), (8, 3), (64, 3)),
     }
-    assert profiles(modalities, 2)["text"] == Profile((1, 1), (2, 12), (2, 12))
+    assert ranges(modalities, 2)["text"] == Range((1, 1), (2, 12), (2, 12))
 
 
 def test_the_tensorrt_provider_gets_shapes_arithmetic_and_a_folder_to_keep_engines_in(tmp_path: Path) -> None:
     gpu = Gpu(device=1, engines=tmp_path)
-    found = tensorrt_options(PLACE, SHAPES | {"text": Profile((1, 1), (8, 12), (64, 12))}, "fp32", gpu)
+    found = tensorrt_options(PLACE, SHAPES | {"text": Range((1, 1), (8, 12), (64, 12))}, "fp32", gpu)
     folder = Path(found["trt_engine_cache_path"])
     assert folder.parent == tmp_path and found["trt_timing_cache_path"] == str(folder)
     assert found["device_id"] == "1"
@@ -113,9 +114,9 @@ def test_tensorrt_may_compute_as_the_graph_or_the_operator_says(graph: Precision
 
 
 def test_an_engine_for_anything_else_lies_elsewhere(tmp_path: Path) -> None:
-    other = {"image": Profile((1, 3, 16, 16), (8, 3, 16, 16), (32, 3, 16, 16))}
+    other = {"image": Range((1, 3, 16, 16), (8, 3, 16, 16), (32, 3, 16, 16))}
     gpu = Gpu(engines=tmp_path)
-    cases: list[tuple[Place, dict[str, Profile], Precision, Gpu]] = [
+    cases: list[tuple[Place, dict[str, Range], Precision, Gpu]] = [
         (PLACE, SHAPES, "fp32", gpu),
         (replace(PLACE, graph="cd" * 32), SHAPES, "fp32", gpu),
         (replace(PLACE, version="10.14.0"), SHAPES, "fp32", gpu),

@@ -60,20 +60,20 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
     return made
 
 
+@pytest.fixture(scope="session")
+def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, runs/mine, on generated data that is still there."""
+    folder = tmp_path_factory.mktemp("with-data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert fit(SMALL.split()) == 0
+    return folder
+
+
 @pytest.fixture(params=NAMES)
 def every(request: pytest.FixtureRequest, exported: Callable[[str], Exported]) -> Exported:
     """Each of the bundles in turn."""
     return exported(request.param)
-
-
-@pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`runs/mine` in a folder that still has the generated data it was trained on."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert fit(SMALL.split()) == 0
-    return folder / "runs/mine"
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,26 @@ def test_a_graph_without_anything_to_halve_is_refused(tmp_path: Path) -> None:
         to_half(model, ("audio", "video"), "fp16")
 
 
+def test_graphs_without_types_and_graphs_within_graphs_are_refused() -> None:
+    untyped = small(1.0)
+    untyped.graph.initializer[0].dims[:] = [1, 2]
+    with pytest.raises(ExportError, match="the graph cannot be converted to sixteen bits: "):
+        to_half(untyped, ("x",), "fp16")
+    nested = small(1.0)
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["y"], ["w"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("w", TensorProto.FLOAT, ["batch", 1])],
+    )
+    nested.graph.initializer.append(numpy_helper.from_array(np.array(True), "given"))
+    nested.graph.node[1].CopyFrom(
+        helper.make_node("If", ["given"], ["z"], name="choice", then_branch=branch, else_branch=branch)
+    )
+    with pytest.raises(ExportError, match="node 'choice' holds a graph of its own, which is not converted to fp16"):
+        to_half(nested, ("x",), "fp16")
+
+
 BEFORE, AFTER = Figures(0.9, 0.03, 1000), Figures(0.9, 0.03, 500)
 FIGURES = Acceptance("fp16", {"image": "fp16"}, BEFORE, AFTER, 200, 0, 1e-3, 1e-4)
 
@@ -156,12 +176,12 @@ def test_the_tolerance_is_what_two_devices_may_be_apart() -> None:
 
 
 @pytest.fixture(scope="module")
-def bundles(trained_run: Path) -> Callable[[Half], Path]:
+def bundles(with_data: Path) -> Callable[[Half], Path]:
     def made(kind: Half) -> Path:
-        folder = trained_run.parent.parent / f"bundles/{kind}"
+        folder = with_data / f"bundles/{kind}"
         if not folder.exists():
             with pytest.MonkeyPatch.context() as patch:
-                patch.chdir(trained_run.parent.parent)
+                patch.chdir(with_data)
                 for limit in ("LARGEST_DROP", "LARGEST_RISE"):  # on so few samples it is chance
                     patch.setattr(acceptance, limit, 1.0)
                 assert main(["runs/mine", "--to", f"bundles/{kind}", "--precision", kind]) == 0
@@ -201,6 +221,6 @@ def test_two_ways_to_have_fewer_bits_exclude_one_another(
     assert main([run, "--to", folder, "--quantize", "int8", "--precision", "fp16"]) == 2
     assert "--quantize and --precision exclude one another" in capsys.readouterr().err
     assert main([str(one.bundle), "--triton", folder, "--precision", "fp16"]) == 2
-    assert "is a bundle already: --precision is for the export of a run" in capsys.readouterr().err
+    assert "is a bundle already: --precision fp16 is for the export of a run" in capsys.readouterr().err
     assert main([run, "--to", folder, "--precision", "fp16"]) == 2
     assert "--precision fp16 needs the data of the training" in capsys.readouterr().err

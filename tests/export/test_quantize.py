@@ -162,9 +162,9 @@ def test_what_loses_as_much_is_refused_with_the_figures(accuracy: float, error: 
 
 
 @pytest.fixture(scope="module")
-def folder(trained_run: Path) -> Path:
+def folder(with_data: Path) -> Path:
     """With a run on generated data, which is still there."""
-    return trained_run.parent.parent
+    return with_data
 
 
 @pytest.fixture(scope="module")
@@ -239,4 +239,4 @@ def test_a_bundle_that_is_there_is_not_quantised(
     one: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(one.bundle), "--triton", str(tmp_path / "triton"), "--quantize", "int8"]) == 2
-    assert "is a bundle already: --quantize is for the export of a run" in capsys.readouterr().err
+    assert "is a bundle already: --quantize int8 is for the export of a run" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from bundle.manifest import FILE, Manifest, sha256
+from bundle.plan import Plan, Proof
 from bundle.predictor import Predictor
 from export import triton_config
 from export.errors import ExportError
+from export.tensorrt_shapes import EngineOptions
 from export.to_triton import CONFIG, Written, to_triton
 from export.triton_config import BACKENDS, FLAVOURS, LABELS, TritonOptions, parse, to_text
 from tests.bundles import PAIRINGS, build_bundle
@@ -108,6 +111,13 @@ def test_what_is_asked_for_is_what_is_configured(bundles: dict[tuple[str, ...], 
         assert config.parameters["intra_op_thread_count"].string_value == "2"
 
 
+def entry(bundle: Path, name: str) -> dict[str, Any]:
+    """What a manifest says of an engine for at most 64 samples."""
+    manifest = Manifest.read(bundle)
+    taken = EngineOptions(max_batch=64).ranges(manifest.load_modalities(bundle))
+    return asdict(Plan(name, "fp16", "10.16.1", "9.0", "a card", "ab" * 32, taken, Proof(4, 0.001, 0.02, 0)))
+
+
 def with_engine(bundle: Path, *names: str) -> Path:
     """The bundle with further files that stand for engines."""
     (bundle / "engines").mkdir(exist_ok=True)
@@ -115,6 +125,7 @@ def with_engine(bundle: Path, *names: str) -> Path:
     for name in names:
         (bundle / name).write_bytes(name.encode())
         stated["files"][name] = sha256(bundle / name)
+        stated["engines"].append(entry(bundle, name))
     (bundle / FILE).write_text(json.dumps(stated))
     return bundle
 
@@ -133,6 +144,8 @@ def test_an_engine_of_the_bundle_is_served_by_tensorrt(tmp_path: Path) -> None:
     assert config.instance_group[0].kind == triton_config.protobuf().ModelInstanceGroup.KIND_GPU
     assert (prod.folder / "1" / "model.plan").read_bytes() == b"engines/fp16.plan"
     assert (portable.folder / "1" / "model.onnx").exists()
+    with pytest.raises(ExportError, match=r"at most the 64 samples that engines/fp16\.plan was built for, found 65"):
+        to_triton(bundle, tmp_path / "large", TritonOptions(backend="tensorrt_plan", max_batch=65))
     with_engine(bundle, "engines/bf16.plan")
     with pytest.raises(ExportError, match=r"found engines/fp16\.plan, engines/bf16\.plan; name one"):
         to_triton(bundle, tmp_path / "other", asked)
