@@ -13,7 +13,8 @@ steps    steps of joint training and of InfoBridge on batches that lie on the ca
          second, the model's operations per second as a share of the card's bf16 peak, and the median over the rounds of
          the ratio of a step of InfoBridge to one of joint training (goal 1.05).
 fed      InfoBridge fed by the loader's worker processes, which augment: samples per second, and the share of the time
-         that a step takes longer than on batches that lie on the card: the wait for data. Every sample is decoded before, as from the second epoch on.
+         that a step is longer by than on batches that lie on the card, the wait for data. Every sample is decoded
+         before, as from the second epoch on.
 profile  which kernels a step of InfoBridge spends its time in, how long the card has nothing to do, and which lines of
          code make the host wait for it, the loader's batches included. Needs CUDA.
 
