@@ -20,8 +20,8 @@ from training.config import Config
 from training.errors import ConfigError
 from training.fit import prepare
 from training.loop import Loop
-from training.saving import Progress
 from training.methods.reconboost import ReconBoost
+from training.saving import Progress
 
 NAMES = pytest.mark.parametrize("names", [TWO, THREE], ids=["two", "three"])
 VARIANTS = pytest.mark.parametrize("variant", ["paper", "official-code"])
