@@ -13,7 +13,8 @@ steps    steps of joint training and of InfoBridge on batches that lie on the ca
          second, the model's operations per second as a share of the card's bf16 peak, and the median over the rounds of
          the ratio of a step of InfoBridge to one of joint training (goal 1.05).
 fed      InfoBridge fed by the loader's worker processes, which augment: samples per second, and the share of the time
-         in which the loop waits for the next batch. Every sample is decoded before, as from the second epoch on.
+         that a step is longer by than on batches that lie on the card, the wait for data. Every sample is decoded
+         before, as from the second epoch on.
 profile  which kernels a step of InfoBridge spends its time in, how long the card has nothing to do, and which lines of
          code make the host wait for it, the loader's batches included. Needs CUDA.
 
@@ -66,7 +67,7 @@ class Found:
     infobridge: list[float]
     fed: float | None = None
     waiting: float | None = None
-    """Share of the time."""
+    """Share of the time in which the host waits, which may be while the card still works."""
     memory: int = 0
     """Most bytes of the card that were in use."""
 
@@ -82,8 +83,8 @@ class Found:
         cells = [self.pairing, self.variant, f"{1e3 * statistics.median(self.joint):.2f}", f"{1e3 * step:.2f}"]
         cells += [f"{self.ratio:.3f}", f"{self.batch / step:,.0f}", f"{rate / 1e12:.1f}", f"{rate / peak:.1%}"]
         cells.append("" if sheet is None else f"{rate / sheet:.1%}")
-        if self.fed is not None and self.waiting is not None:
-            shares = [f"{self.operations / self.fed / peak:.1%}", f"{self.waiting:.1%}"]
+        if self.fed is not None:
+            shares = [f"{self.operations / self.fed / peak:.1%}", f"{max(0.0, 1 - step / self.fed):.1%}"]
             cells += [f"{self.batch / self.fed:,.0f}", *shares]
         return "| " + " | ".join(cells + [""] * (len(HEADINGS) - len(cells))) + " |"
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import distributed, nn
 
@@ -48,6 +49,7 @@ def start(config: Config, processes: int | None = None) -> Accelerator:
         ConfigError: precision or batches that cannot be had, or another number of processes than was asked for.
     """
     meeting = InitProcessGroupKwargs(timeout=MEETING)
+    _forget_precision(config.precision)
     try:
         accelerator = Accelerator(
             mixed_precision=config.precision,  # "no" too: the launcher's own option is not stored with the run
@@ -73,6 +75,12 @@ def start(config: Config, processes: int | None = None) -> Accelerator:
     if config.batch_size < found:
         raise ConfigError(f"batch_size must be at least the number of processes, {found}, not {config.batch_size}")
     return accelerator
+
+
+def _forget_precision(wanted: str) -> None:
+    """Let a process train in another precision than it trained in before, which Accelerate keeps for all its life."""
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != wanted:
+        AcceleratorState._reset_state()
 
 
 def _asked_for_more() -> bool:

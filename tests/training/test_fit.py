@@ -89,7 +89,7 @@ def test_a_hub_id_that_cannot_be_reached_is_refused_with_the_way_out(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (line,) = refused(table, "--text.encoder.pretrained", "nobody/has-such-a-model")
-    assert "the hub id or folder 'nobody/has-such-a-model' gives no AutoTokenizer" in line
+    assert "cannot be reached, and no whole 'nobody/has-such-a-model' was downloaded" in line
     assert "without the option, training starts from random weights" in line
 
 

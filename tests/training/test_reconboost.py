@@ -21,6 +21,7 @@ from training.errors import ConfigError
 from training.fit import prepare
 from training.loop import Loop
 from training.methods.reconboost import ReconBoost
+from training.saving import Progress
 
 NAMES = pytest.mark.parametrize("names", [TWO, THREE], ids=["two", "three"])
 VARIANTS = pytest.mark.parametrize("variant", ["paper", "official-code"])
@@ -190,7 +191,7 @@ def test_only_the_learners_in_training_move(
         return {key: value.clone() for key, value in parts.state_dict().items()}
 
     for epoch in range(8):
-        loop.progress.epoch = epoch
+        loop.progress = Progress(epoch)
         before = {name: state(name) for name in modalities}
         loop._epoch(lambda: None)
         stage = epoch // 2
