@@ -1,5 +1,6 @@
 """Attention, layer normalisation and GELU as single nodes, which a GPU computes in a kernel each: `--fused`."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
@@ -43,6 +44,7 @@ class Fused:
             self.model = deepcopy(model)
             self._read()
             return
+        self._take_products_apart()
         unknown = {node.op_type for node in self.model.graph.node if node.domain == OWN} - OWN_OPERATORS
         if unknown:
             raise ExportError(
@@ -66,6 +68,20 @@ class Fused:
     def _value(self, name: str) -> Array | None:
         tensor = self._constants.get(name)
         return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def _take_products_apart(self) -> None:
+        """Undo the one fusion that ONNX Runtime does by itself when it loads a graph: products with what is transposed
+        or scaled. Its node is not ONNX's, and stands in heads too, which are not fused."""
+        graph = self.model.graph
+        ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.value_info, *graph.input)}
+        ranks |= {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+        nodes: list[NodeProto] = []
+        for node in graph.node:
+            plain = node.domain == OWN and node.op_type == "FusedMatMul" and all(name in ranks for name in node.input)
+            nodes += _product(node, ranks) if plain else [node]
+        del graph.node[:]
+        graph.node.extend(nodes)
+        self._read()
 
     def _join(self, packed: str) -> None:
         """Make a constant of weights that are joined whenever the graph is loaded: they could not be halved."""
@@ -115,6 +131,31 @@ def standing_in(model: onnx.ModelProto) -> onnx.ModelProto:
     del found.graph.node[:]
     found.graph.node.extend(nodes)
     return found
+
+
+def _product(node: NodeProto, ranks: Mapping[str, int]) -> list[NodeProto]:
+    """A fused product as nodes of ONNX; as it is where it does more than transpose the last two axes, and scale."""
+    given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+    if given.get("transBatchA") or given.get("transBatchB"):
+        return [node]
+    [output], made, factors = node.output, list[NodeProto](), list(node.input)
+    for place, option in enumerate(("transA", "transB")):
+        if given.get(option):
+            *front, last, end = range(ranks[factors[place]])
+            turned = f"{output}_{option}"
+            made.append(helper.make_node("Transpose", [factors[place]], [turned], perm=[*front, end, last]))
+            factors[place] = turned
+    scale = given.get("alpha", 1.0)
+    if scale == 1.0:
+        return [*made, helper.make_node("MatMul", factors, [output])]
+    product, factor = f"{output}_product", f"{output}_alpha"
+    value = numpy_helper.from_array(np.array(scale, np.float32))
+    return [
+        *made,
+        helper.make_node("MatMul", factors, [product]),
+        helper.make_node("Constant", [], [factor], value=value),
+        helper.make_node("Mul", [product, factor], [output]),
+    ]
 
 
 def _drop_idle(model: onnx.ModelProto) -> None:

@@ -14,6 +14,7 @@ from bundle.graph_file import OWN, OWN_OPERATORS, check_graph_file
 from bundle.manifest import GRAPH, Manifest
 from bundle.modalities import Array
 from bundle.predictor import Predictor
+from bundle.runtime import onnxruntime
 from bundle.selfcheck import selfcheck
 from export import acceptance, fusing, parity, reduced
 from export.__main__ import main
@@ -38,10 +39,10 @@ ON = "--precision fp16 --fused"
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A ViT and a BERT of two layers each."""
+    """A ViT and a BERT of two layers each; film has products in its head that onnxscript fuses as well."""
     folder = tmp_path_factory.mktemp("fusing")
     image = ImageOptions(encoder="vit", encoder_options=PICTURES)
-    config = replace(PLAIN, image=image, text=TextOptions(encoder_options=WORDS))
+    config = replace(PLAIN, fusion="film", image=image, text=TextOptions(encoder_options=WORDS))
     run = read(make_run(folder / "run", ("image", "text"), config))
     assemble(run, folder / "bundle", "pair")
     return Exported(run, folder / "bundle")
@@ -90,6 +91,30 @@ def test_a_mask_that_is_lost_is_found(pair: Exported, tmp_path: Path, monkeypatc
     monkeypatch.setattr(Fused, "_lets_all_through", lambda self, mask: True)
     with pytest.raises(ValueMismatch, match="outputs differ from torch's by more than "):
         reduced.fuse(pair.run, copied(pair, tmp_path), [of_several_lengths(pair)])
+
+
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.3, "transA": 1}, {"transB": 1}, {"transA": 1, "transB": 1}])
+def test_products_are_taken_apart_again(given: dict[str, float]) -> None:
+    generator = np.random.default_rng(5)
+    feed = {name: generator.standard_normal((2, 3, 3)).astype(np.float32) for name in ("a", "b")}
+    fused = onnx.helper.make_node("FusedMatMul", ["a", "b"], ["y"], domain=OWN, **given)
+    made = fusing._product(fused, {"a": 3, "b": 3})
+    assert all(not node.domain for node in made)
+    np.testing.assert_allclose(product(made, feed), product([fused], feed), rtol=1e-5, atol=1e-6)
+    other = onnx.helper.make_node("FusedMatMul", ["a", "b"], ["y"], domain=OWN, transBatchA=1)
+    assert fusing._product(other, {"a": 3, "b": 3}) == [other]
+
+
+def product(nodes: list[onnx.NodeProto], feed: Feed) -> Array:
+    """What nodes that take `a` and `b` `(2, 3, 3)` give as `y`."""
+    inputs = [onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3, 3]) for name in feed]
+    graph = onnx.helper.make_graph(
+        nodes, "graph", inputs, [onnx.helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    )
+    domains = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid(OWN, 1)]
+    content = onnx.helper.make_model(graph, opset_imports=domains, ir_version=10).SerializeToString()
+    [found] = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, feed)
+    return np.asarray(found)
 
 
 def test_weights_joined_at_loading_become_one_constant(pair: Exported) -> None:
