@@ -20,8 +20,7 @@ from training.encoders.vit import VisionTransformer
 PATCHES = VisionTransformer.Options(width=16, layers=2, heads=2, patch=8)
 """As in the published recipes, but small: residual networks, and a vision transformer beside a text's."""
 WANTED = ("audio+video", "pathology+genomics", "image+text")
-ENCODERS = (*WANTED, "resnet", "pretrained")
-"""The three pairings with their encoders, and image + text with a ResNet and a BERT."""
+"""The three pairings with their encoders."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +34,7 @@ def rtx() -> Library:
 
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory, exported: Callable[[str], Exported]) -> Callable[[str], Exported]:
-    """A bundle by a name of `ENCODERS`."""
+    """A bundle by a name of `WANTED`, or of the fixture `exported`: "resnet", "pretrained" (a BERT)."""
     folder = tmp_path_factory.mktemp("tensorrt")
     text = tiny_modality("text")
     assert isinstance(text, Text)

@@ -22,7 +22,7 @@ from export.tensorrt_library import Library, tensorrt, tensorrt_rtx
 from export.tensorrt_shapes import EngineOptions
 from export.to_tensorrt import check, graph_of
 from tests.export.conftest import Exported
-from tests.export.tensorrt.conftest import ENCODERS
+from tests.export.tensorrt.conftest import WANTED
 from training.checkpoint import Checkpoint
 
 USUAL = EngineOptions(max_batch=8, usual_batch=2)
@@ -40,8 +40,9 @@ def feeds(run: Checkpoint) -> list[Feed]:
     return [masked(random_feed(run.modalities, 4, np.random.default_rng(0)), everything)]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "fp32") for name in WANTED), ("resnet", "fp16"), ("pretrained", "fp16")]
+)
 def test_graphs_of_all_encoders_are_taken(rtx: Library, encoded: Encoded, name: str, precision: Precision) -> None:
     found = check(encoded(name).bundle, precision, USUAL, TARGET)
     assert (found.precision, found.target, found.version) == (precision, TARGET, rtx.version)
@@ -53,7 +54,7 @@ def test_bfloat16_is_taken(rtx: Library, encoded: Encoded, name: str) -> None:
     assert check(encoded(name).bundle, "bf16", USUAL, TARGET).bytes > 100_000
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", WANTED)
 def test_symmetric_eight_bits_are_taken(rtx: Library, encoded: Encoded, name: str) -> None:
     run, model = encoded(name).run, onnx.load(encoded(name).bundle / GRAPH)
     quantize_symmetric(model, tuple(run.modalities), feeds(run))
