@@ -151,7 +151,7 @@ def test_figures_are_medians_and_shares_of_the_peak() -> None:
     assert found.ratio == pytest.approx(1.05)
     cells = [cell.strip() for cell in found.row(peak=1e14, sheet=None).strip("|").split("|")]
     assert len(cells) == len(gpu_training.HEADINGS)
-    assert cells[2:] == ["100.00", "110.00", "1.050", "1,164", "9.1", "9.1%", "", "640", "5.0%", "50.0%"]
+    assert cells[2:] == ["100.00", "110.00", "1.050", "1,164", "9.1", "9.1%", "", "640", "5.0%", "45.0%"]
     assert [steps_for(1.0, each, 50) for each in (0.001, 0.1, 3.0)] == [50, 10, 3]
 
 
