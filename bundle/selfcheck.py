@@ -5,6 +5,7 @@ import sys
 import zipfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from bundle.checking import one_line
 from bundle.errors import BundleError, InvalidInput, SelfCheckFailed
 from bundle.execution import LOOSER, PROVIDERS, Execution
 from bundle.files import opened
-from bundle.manifest import GOLDEN
+from bundle.manifest import GOLDEN, Manifest
 from bundle.modalities import Array
 from bundle.predictor import Arrays, Predictor
 
 SAMPLES = 4
 LARGEST = 1 << 28
 """Bytes of all golden arrays together."""
+DECODERS = ("pillow", "av", "soundfile", "tokenizers", "numpy")
+"""Libraries whose version may change what a payload decodes to."""
 
 
 def write_golden(predictor_arrays: list[Arrays], payloads: list[dict[str, bytes]], outputs: Arrays, path: Path) -> None:
@@ -91,7 +94,10 @@ def selfcheck(predictor: Predictor) -> int:
         except InvalidInput as error:
             raise SelfCheckFailed(f"sample {index} is refused: {error}") from None
         for name, array in arrays.items():
-            _compare_arrays(f"sample {index}, {name}", array, golden.get(f"{index}/array/{name}"), tolerance.arrays)
+            try:
+                _compare_arrays(f"sample {index}, {name}", array, golden.get(f"{index}/array/{name}"), tolerance.arrays)
+            except SelfCheckFailed as error:
+                raise SelfCheckFailed(f"{error}{_other_decoders(predictor.manifest)}") from None
         batch.append(arrays)
     found = predictor.run(batch)
     stored = {name.removeprefix("output/"): array for name, array in golden.items() if name.startswith("output/")}
@@ -108,6 +114,15 @@ def selfcheck(predictor: Predictor) -> int:
     for name, values in again.items():
         _compare_arrays(f"output {name}", values, expected[name], probable)
     return len(payloads)
+
+
+def _other_decoders(manifest: Manifest) -> str:
+    """What to add to an error about decoded values: which libraries are of other versions than the maker's."""
+    stated = manifest.provenance.get("versions")
+    known = stated if isinstance(stated, dict) else {}
+    there = {name: metadata.version(name) for name in DECODERS if name in known}
+    others = [f"{name} {found} (made with {known[name]})" for name, found in there.items() if found != known[name]]
+    return f"; other versions decode otherwise, here are {', '.join(others)}" if others else ""
 
 
 def _compare_kinds(what: str, found: Array, expected: Array | None) -> Array:

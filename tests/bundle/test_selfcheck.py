@@ -1,9 +1,11 @@
 """The self-check: a bundle reproduces its own golden samples, or says that it does not."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,20 @@ def test_an_altered_integer_array_fails_by_one_unit(folder: Path) -> None:
 
     alter(folder, change)
     assert failure(folder) == "sample 1, pathology: expected a difference of at most 0, found 1"
+
+
+@pytest.mark.parametrize("stated", [{"pillow": "7.0", "av": metadata.version("av"), "torch": "2"}, "unknown"])
+def test_other_versions_of_decoders_are_named_where_decoded_values_differ(folder: Path, stated: object) -> None:
+    def change(golden: Golden) -> None:
+        golden["1/array/pathology"][0, 0, 0] ^= 1
+
+    alter(folder, change)
+    content = json.loads((folder / FILE).read_text())
+    content["provenance"]["versions"] = stated
+    (folder / FILE).write_text(json.dumps(content))
+    own = metadata.version("pillow")
+    added = f"; other versions decode otherwise, here are pillow {own} (made with 7.0)" if stated != "unknown" else ""
+    assert failure(folder) == "sample 1, pathology: expected a difference of at most 0, found 1" + added
 
 
 @pytest.mark.parametrize("value", [1e-2, np.nan])
