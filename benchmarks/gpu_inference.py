@@ -36,7 +36,8 @@ import torch
 
 from benchmarks.gpu.measure import Measured, Plan, measure
 from benchmarks.gpu.pairings import pairings
-from benchmarks.gpu.peak import SIZE, peaks, sheet
+from benchmarks.gpu.peak import peaks, sheet
+from benchmarks.gpu.product import SIZE
 from benchmarks.gpu.tables import goals, peak_table, table
 from benchmarks.gpu.worker import FAMILIES, Local, Remote
 from bundle.runtime import onnxruntime

@@ -36,8 +36,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.gpu.product import SIZE, product_rate
 from benchmarks.gpu_training_data import PAIRINGS, configured, pack, prepared
-from benchmarks.gpu_training_peak import datasheet, measured_peak, operations
+from benchmarks.gpu_training_peak import datasheet, operations
 from benchmarks.gpu_training_profile import profile, waits
 from benchmarks.gpu_training_steps import Feed, Turn, Variant, loops, resident, take
 from benchmarks.timing import median_ratio
@@ -148,7 +149,7 @@ def measure_all(options: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "processor"
     torch.backends.cudnn.benchmark = options.autotune
-    peak = measured_peak(device, options.peak_size)
+    peak = product_rate(device, torch.bfloat16, options.peak_size, rounds=20)
     sheet = datasheet(name)
     told = "unknown" if sheet is None else f"{sheet / 1e12:.0f}"
     print(f"{name}, torch {torch.__version__}: bf16 peak measured {peak / 1e12:.1f} TFLOP/s, datasheet {told}")
@@ -216,7 +217,7 @@ def arguments() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--top", type=int, default=14, help="kernels of a profile")
     add("--autotune", action="store_true", help="let cuDNN try its algorithms")
-    add("--peak-size", type=int, default=8192, help="of the matrices that the peak is measured with")
+    add("--peak-size", type=int, default=SIZE, help="of the matrices that the peak is measured with")
     add("--small", action="store_true", help="small inputs and networks: checks the program on a processor")
     return parser
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from accelerate.state import AcceleratorState
 
+from benchmarks.timing import wait
 from training.batch import Batch
 from training.config import Config
 from training.loop import Loop
@@ -92,14 +92,14 @@ class Feed:
     def __iter__(self) -> Iterator[Batch]:
         batches = iter(self.source)
         yield from itertools.islice(batches, self.lead)
-        synchronize()
+        wait()
         with self.around, self.turn:
             for _ in range(self.turn.steps):
                 began = time.perf_counter()
                 batch = next(batches)
                 self.turn.waiting += time.perf_counter() - began
                 yield batch
-            synchronize()
+            wait()
 
 
 def take(loop: Loop, feed: Feed) -> Turn:
@@ -124,15 +124,8 @@ def resident(loop: Loop, count: int) -> list[Batch]:
 
 def loops(config: Config, prepared: Prepared, variant: Variant, folder: Path) -> dict[str, Loop]:
     """A loop of joint training and one of InfoBridge, alike in everything else."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # else a process keeps its first precision
     torch.set_float32_matmul_precision("high" if variant.precision == "tf32" else "highest")
     precision: Any = {"fp32": "no", "tf32": "no"}.get(variant.precision, variant.precision)
     bridged = replace(config, precision=precision, compile=variant.compiled, tracker=(), method="infobridge")
     joint = replace(bridged, method="joint", method_options=Joint.Options())
     return {name: Loop(own, prepared, folder) for name, own in (("joint", joint), ("infobridge", bridged))}
-
-
-def synchronize() -> None:
-    """Wait until the accelerator, where there is one, has done everything it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

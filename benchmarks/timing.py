@@ -31,10 +31,10 @@ def interleaved(tasks: dict[str, Task], rounds: int, warmup: int = 1) -> dict[st
     for number in range(-warmup, rounds):
         order = list(tasks) if number % 2 == 0 else list(reversed(tasks))
         for name in order:
-            _wait()
+            wait()
             start = time.perf_counter()
             tasks[name]()
-            _wait()
+            wait()
             if number >= 0:
                 found[name].append(time.perf_counter() - start)
     return found
@@ -50,6 +50,7 @@ def milliseconds(seconds: list[float]) -> float:
     return 1e3 * statistics.median(seconds)
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Until the accelerator, where there is one, has done everything it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -8,7 +8,8 @@ import torch
 
 from benchmarks.gpu.attention import Split
 from benchmarks.gpu.pairings import Pairing
-from benchmarks.gpu.variant import Copies, Outputs, wait
+from benchmarks.gpu.variant import Copies, Outputs
+from benchmarks.timing import wait
 from bundle.execution import Gpu, cuda_options
 from bundle.runtime import onnxruntime
 from export.fusing import Fused
@@ -73,7 +74,7 @@ class Bound:
             self.binding.bind_input(name, self.device, 0, kind, list(values.shape), values.data_ptr())
         for name, values in zip(self.declaration.outputs, self.outputs, strict=True):
             self.binding.bind_output(name, self.device, 0, np.float32, list(values.shape), values.data_ptr())
-        wait(self.device)
+        wait()
         for _ in range(WARMUP):
             self.run()
 
@@ -86,7 +87,7 @@ class Bound:
         """One run, with the way there and back; ONNX Runtime has a stream of its own, so the inputs are waited for."""
         assert self.copies is not None
         self.copies.take()
-        wait(self.device)
+        wait()
         return self.copies.give(self.run())
 
     def close(self) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import training.model
-from benchmarks.gpu.variant import Copies, Outputs, wait
+from benchmarks.gpu.variant import Copies, Outputs
+from benchmarks.timing import wait
 from export.graph import Graph
 from training.absence import coalition_members
 
@@ -99,7 +100,7 @@ class Eager:
         self.copies = Copies(inputs, self.device)
         for _ in range(WARMUP):
             self.call(*self.copies.inputs)
-        wait(self.device)
+        wait()
 
     @torch.no_grad()
     def run(self) -> Outputs:
@@ -147,7 +148,7 @@ class Captured:
         with torch.cuda.graph(self.graph):
             self.outputs = self.inner.call(*self.copies.inputs)
         self.run()
-        wait(self.device)
+        wait()
 
     def run(self) -> Outputs:
         """Replay."""

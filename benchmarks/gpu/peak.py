@@ -1,15 +1,12 @@
 """What a card can do at most, by a large product of matrices and by its data sheet, and what a model asks of it."""
 
-import statistics
-import time
-
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.gpu.on_torch import DTYPES, allow_tf32
 from benchmarks.gpu.pairings import Pairing
-from benchmarks.gpu.variant import wait
+from benchmarks.gpu.product import SIZE, product_rate
 
 SHEETS = {
     "H100": {"fp32": 67e12, "tf32": 494.7e12, "fp16": 989.4e12, "bf16": 989.4e12},
@@ -17,7 +14,6 @@ SHEETS = {
     "A100": {"fp32": 19.5e12, "tf32": 156e12, "fp16": 312e12, "bf16": 312e12},
 }
 """Operations a second of dense matrices, from the makers' data sheets of the SXM cards."""
-SIZE, ROUNDS = 8192, 10
 
 
 def peaks(device: str, size: int = SIZE) -> dict[str, float]:
@@ -25,17 +21,7 @@ def peaks(device: str, size: int = SIZE) -> dict[str, float]:
     found = {}
     for precision, dtype in DTYPES.items():
         allow_tf32(precision == "tf32")
-        one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        made = torch.empty_like(one)
-        taken = []
-        for number in range(-3, ROUNDS):
-            wait(device)
-            start = time.perf_counter()
-            torch.mm(one, other, out=made)
-            wait(device)
-            if number >= 0:
-                taken.append(time.perf_counter() - start)
-        found[precision] = 2.0 * size**3 / statistics.median(taken)
+        found[precision] = product_rate(device, dtype, size)
     allow_tf32(False)
     return found
 

@@ -6,6 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from benchmarks.timing import wait
+
 Outputs = tuple[Tensor, ...]
 
 
@@ -61,7 +63,7 @@ class Copies:
             self._outputs = tuple(self._pinned(torch.empty(values.shape, dtype=values.dtype)) for values in outputs)
         for target, source in zip(self._outputs, outputs, strict=True):
             target.copy_(source, non_blocking=True)
-        wait(self.device)
+        wait()
         return self._outputs
 
 
@@ -74,20 +76,14 @@ def outputs_of_another(variant: Variant, inputs: Outputs) -> Outputs:
     return tuple(values.clone() for values in variant.run_with_copies())
 
 
-def wait(device: str) -> None:
-    """Until the device has done everything."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def seconds(variant: Variant, device: str, repeats: int, copies: bool) -> list[float]:
+def seconds(variant: Variant, repeats: int, copies: bool) -> list[float]:
     """Of each of several runs, one after the other, each waited for."""
     task = variant.run_with_copies if copies else variant.run
     found = []
-    wait(device)
+    wait()
     for _ in range(repeats):
         start = time.perf_counter()
         task()
-        wait(device)
+        wait()
         found.append(time.perf_counter() - start)
     return found

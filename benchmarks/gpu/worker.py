@@ -114,8 +114,8 @@ class Holder:
     def time(self, title: str, budget: float, copies: bool) -> list[float]:
         """Seconds of single runs, as many as fit into a budget of seconds, at least one."""
         variant = self.opened[title]
-        [first] = seconds(variant, self.device, 1, copies)
-        return seconds(variant, self.device, max(1, int(budget / max(first, 1e-6))), copies)
+        [first] = seconds(variant, 1, copies)
+        return seconds(variant, max(1, int(budget / max(first, 1e-6))), copies)
 
     def _inputs(self, batch: int, seed: int) -> Outputs:
         if (batch, seed) not in self._drawn:

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from benchmarks import gpu_training
+from benchmarks.gpu.product import product_rate
 from benchmarks.gpu_training import Found, main, steps_for
 from benchmarks.gpu_training_data import PAIRINGS, configured, pack, prepared
-from benchmarks.gpu_training_peak import datasheet, measured_peak, operations
+from benchmarks.gpu_training_peak import datasheet, operations
 from benchmarks.gpu_training_profile import Profile, kind
 from benchmarks.gpu_training_steps import LEAD, Feed, Turn, Variant, loops, resident, take
 from training.config import Config
@@ -158,7 +159,7 @@ def test_figures_are_medians_and_shares_of_the_peak() -> None:
 def test_a_card_s_datasheet_is_told_by_its_name() -> None:
     assert (datasheet("NVIDIA H100 80GB HBM3"), datasheet("NVIDIA H100 PCIe")) == (989e12, 756e12)
     assert datasheet("processor") is None
-    assert measured_peak(torch.device("cpu"), size=32, repeats=2) > 0
+    assert product_rate(torch.device("cpu"), torch.bfloat16, size=32, rounds=2) > 0
 
 
 def test_all_of_it_runs_and_a_variant_that_fails_is_left_out(
