@@ -165,15 +165,20 @@ def check_targets(execution: Execution) -> None:
     refused = []
     for target in execution.tried:
         try:
-            if target != "cpu":
-                find_card(execution.gpu.device)
-                load_cuda()
-            if target == "tensorrt":
-                load_tensorrt()
+            _load(target, execution.gpu.device)
             return
         except ExecutionUnavailable as error:
             refused.append(f"{target}: {error}")
     raise ExecutionUnavailable(f"{NOWHERE}: {'; '.join(refused)}")
+
+
+def _load(target: Target, device: int) -> tuple[Card | None, str]:
+    """Load the libraries that a target needs; returns the card and the version of TensorRT, where they are needed."""
+    if target == "cpu":
+        return None, ""
+    card = find_card(device)
+    load_cuda()
+    return card, load_tensorrt() if target == "tensorrt" else ""
 
 
 def _prepare(graph: GraphFile, target: Target, execution: Execution) -> tuple[Card | None, list[Any]]:
@@ -187,12 +192,11 @@ def _prepare(graph: GraphFile, target: Target, execution: Execution) -> tuple[Ca
             "a fused graph needs cuda or cpu: TensorRT has none of its operators; exported without --fused it has them"
         )
     gpu = execution.gpu
-    card = find_card(gpu.device)
-    load_cuda()
+    card, version = _load(target, gpu.device)
     cuda = (PROVIDERS["cuda"], cuda_options(gpu))
     if target == "cuda":
         return card, [cuda]
-    version = load_tensorrt()
+    assert card is not None
     if not gpu.tf32:
         os.environ.setdefault(OVERRIDE, "0")
     place = Place(hashlib.sha256(graph.content).hexdigest(), version, card.capability)
