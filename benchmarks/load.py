@@ -155,6 +155,8 @@ class _Run:
             await asyncio.sleep(0.01)
         for _ in range(self.busy):
             self.figures.refuse("no answer")
+        if self.reconnecting:  # what connects at the very end would be left open
+            await asyncio.wait(self.reconnecting, timeout=PATIENCE)
         for connection in self.idle:
             connection.transport.close()
         await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from benchmarks.serving_samples import BOUNDARY, CONTENT_TYPE, MODELS, Asked, Sa
 from benchmarks.systems import OURS
 from bundle.answer import ClassProbability, Prediction
 from bundle.predictor import Predictor
+from tests.benchmarks.windows import widened
 from tests.bundles import build_bundle
 
 
@@ -110,7 +111,7 @@ def test_the_limit_counts_predictions_of_all_callers(tmp_path: Path) -> None:
     samples: list[Sample] = [
         {"image": predictor.modalities["image"].example(np.random.default_rng(1)), "text": "a red house"}
     ]
-    limit = measure(predictor, samples, callers=2, seconds=0.2)
+    limit = widened(lambda seconds: measure(predictor, samples, 2, seconds), lambda limit: limit.rate > 0, 0.2)
     assert limit.callers == 2
     assert limit.rate > 0 and 0 < limit.median <= limit.late and limit.cpu > 0
     assert limit.rate <= 2 * 1e3 / limit.median * 2, "half of the predictions took at least the median"
