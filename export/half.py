@@ -23,6 +23,7 @@ from export.towers import find_tower, name_nodes, weights
 Half = Literal["fp16", "bf16"]
 TYPES: Mapping[Half, int] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 LIMIT = float(np.finfo(np.float16).max)
+LARGEST_BF16 = float.fromhex("0x1.fep127")
 MOVING = ("Reshape", "Transpose", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Flatten", "Identity")
 BOTH = (
     *("Conv", "MatMul", "Gemm", "Add", "Sub", "Mul", "Div", "Neg", "Where", "AveragePool"),
@@ -171,8 +172,9 @@ class _Halving:
 
 
 def _rounded(name: str, values: Array, kind: Half) -> Array:
-    if kind == "bf16":
-        return values.astype(ml_dtypes.bfloat16)
+    if kind == "bf16":  # the least number of 32 bits would become minus infinity, and a row of it not a number
+        limited = np.clip(values, -LARGEST_BF16, LARGEST_BF16)
+        return np.where(np.isfinite(values), limited, values).astype(ml_dtypes.bfloat16)
     finite = np.abs(values[np.isfinite(values)])
     masking = finite >= np.finfo(np.float32).max / 2  # stands for minus infinity, as masks of attention have it
     if (finite[~masking] > LIMIT).any():

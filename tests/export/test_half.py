@@ -3,29 +3,36 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from transformers import DebertaV2Config, DebertaV2Model
 
 from bundle.errors import ExecutionUnavailable
 from bundle.manifest import GRAPH, Manifest
+from bundle.modalities import Text
 from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from export import acceptance, parity
 from export.__main__ import main
 from export.acceptance import LARGEST_DIFFERENCE, Acceptance, Figures, accept
+from export.assemble import assemble
 from export.errors import ExportError, NotAccepted
 from export.feeds import masked, random_feed
 from export.half import OPERATORS, TYPES, Half, emulated, to_half
 from export.promises import prove_absence, prove_coalitions
 from export.reduced import load
 from export.towers import find_tower
-from tests.bundles import build_bundle
+from tests.bundles import build_bundle, tiny_modality
 from tests.export.conftest import Exported
+from tests.export.runs import PLAIN, make_run
+from training.checkpoint import read
+from training.config import TextOptions
+from training.encoders.transformer import Transformer
 
 HALVES = get_args(Half)
 FARTHEST = {"fp16": 2e-3, "bf16": 2e-2}
@@ -108,11 +115,40 @@ def test_a_weight_that_fp16_cannot_hold_is_refused_and_bf16_can(tmp_path: Path) 
     )
 
 
-def test_what_stands_for_minus_infinity_stays_finite() -> None:
+def test_what_stands_for_minus_infinity_stays_finite(kind: Half) -> None:
     model = small(float(np.finfo(np.float32).min), -np.inf)
-    to_half(model, ("x",), "fp16")
+    to_half(model, ("x",), kind)
     [kept] = model.graph.initializer
-    assert numpy_helper.to_array(kept)[:, 0].tolist() == [-65504.0, -np.inf]
+    least = {"fp16": -65504.0, "bf16": -float.fromhex("0x1.fep127")}
+    assert numpy_helper.to_array(kept)[:, 0].astype(np.float64).tolist() == [least[kind], -np.inf]
+
+
+def test_rows_that_are_padding_alone_stay_numbers(kind: Half, tmp_path: Path) -> None:
+    """DeBERTa masks the whole row of a token that is padding: all of it is as good as minus infinity, none of it is."""
+    words = tiny_modality("text")
+    assert isinstance(words, Text)
+    size: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    relative = {"relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]}
+    deberta = DebertaV2Config(vocab_size=words.vocabulary, max_position_embeddings=12, **size, **relative)
+    DebertaV2Model(deberta).save_pretrained(tmp_path / "deberta")
+    text = TextOptions(encoder_options=Transformer.Options(pretrained=str(tmp_path / "deberta"), pool="first"))
+    run = read(make_run(tmp_path / "run", ("text", "genomics"), replace(PLAIN, text=text)))
+    assemble(run, tmp_path / "bundle", "deberta")
+    model = onnx.load(tmp_path / "bundle" / GRAPH)
+    to_half(model, ("text", "genomics"), kind)
+    assert all(np.isfinite(numpy_helper.to_array(tensor)).all() for tensor in model.graph.initializer)
+    onnx.save(model, tmp_path / GRAPH)
+    feed = random_feed(run.modalities, 2, np.random.default_rng(1)) | {"present": np.ones((2, 2), np.bool_)}
+    feed["text"][:, 4:] = 0
+    found = parity.run(load(tmp_path / GRAPH), feed)
+    expected = parity.run(parity.load(tmp_path / "bundle" / GRAPH), feed)
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert max(parity.difference(name, values, expected[name]) for name, values in found.items()) < FARTHEST[kind]
 
 
 def test_products_in_bf16_are_of_rounded_factors_and_rounded_themselves(tmp_path: Path) -> None:
