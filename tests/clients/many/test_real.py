@@ -91,6 +91,12 @@ def wait(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def forget(table: Path) -> None:
+    """As before the first run."""
+    for name in ("answers.csv", "answers.csv.partial"):
+        (table.parent / name).unlink(missing_ok=True)
+
+
 def check(table: Path) -> None:
     """Every row is there, once, in order; those that cannot be answered are errors."""
     with (table.parent / "answers.csv").open(newline="") as file:
@@ -119,24 +125,32 @@ def test_kills_at_random_moments_lose_and_double_no_row(server: Server, table: P
         time.sleep(float(chance.uniform(0, pause)))
         process.kill()
         code, _, errors = finish(process)
-        if code != -signal.SIGKILL:
+        if code != -signal.SIGKILL and kills >= 2:
             break
+        if code != -signal.SIGKILL:  # on a busy machine it ends before it is killed
+            assert code == 3, errors
+            forget(table)
+            known = 0
+            continue
         kills += 1
         whole = (table.parent / "answers.csv.partial").read_bytes().rpartition(b"\n")[0].splitlines()[1:]
         rows = [json.loads(line)["row"] for line in whole]
         assert len(set(rows)) == len(rows) >= known
         known = len(rows)
-    assert kills >= 2 and code == 3, errors
+    assert code == 3, errors
     check(table)
     code, shown, _ = finish(start(server.url, table))
     assert code == 3 and shown.endswith(f"{ROWS - BAD} answers, {BAD} errors; --retry-errors asks those again\n")
 
 
 def test_an_interruption_is_one_line_and_the_same_command_goes_on(server: Server, table: Path) -> None:
-    process = start(server.url, table, "--concurrency", "1")
-    wait(process, lambda: lines(table) > 20)
-    process.send_signal(signal.SIGINT)
-    code, shown, errors = finish(process)
+    code, shown, errors = 3, "", ""
+    while code == 3:  # on a busy machine it ends before it is interrupted
+        forget(table)
+        process = start(server.url, table, "--concurrency", "1")
+        wait(process, lambda: lines(table) > 20)
+        process.send_signal(signal.SIGINT)
+        code, shown, errors = finish(process)
     assert (code, shown) == (130, "") and errors.splitlines()[-1].startswith("stopped; ") and "Traceback" not in errors
     assert finish(start(server.url, table))[0] == 3
     check(table)

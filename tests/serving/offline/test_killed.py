@@ -31,12 +31,13 @@ def test_nothing_is_lost_or_doubled_by_kills(folder: Path, tmp_path: Path, run: 
     state = tmp_path / f"answers.{kind}.parts"
     random_moments = random.Random(kind)
     killed = 0
-    for _ in range(KILLS):
+    while killed < KILLS:
         kept = len(list(state.glob("*-*"))) if state.exists() else 0
         if killed_at(state, kept + random_moments.randrange(1, ROWS // (3 * KILLS)), start(folder, table, out)):
             killed += 1
             assert state.is_dir() and not out.exists()
-    assert killed >= 2, "this machine is too fast for the test"
+        else:  # on a busy machine it ends before it is killed
+            out.unlink()
     assert start(folder, table, out).wait() == 3
     assert out.read_bytes() == (tmp_path / f"calm.{kind}").read_bytes()
     assert not state.exists()
