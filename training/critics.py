@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Pair = tuple[str, str]
-Directions = Sequence[tuple[Tensor, Tensor]]
+Sides = tuple[Tensor, Tensor]
 
 
 class Critic(nn.Module, ABC):
@@ -54,19 +54,24 @@ class Critic(nn.Module, ABC):
             valid: `(batch,)` false for an anchor without false pairs.
         """
 
-    def score_false(self, pair: Pair, directions: Directions, context: Tensor, valid: Tensor | None) -> Tensor:
-        """g of the false pairs of all directions, `(directions * batch, N0)`, after learning from all of them.
+    def score_batch(
+        self, pair: Pair, true: Sides, false: Sequence[Sides], context: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """g of the true pairs, `(batch,)`, and of the false pairs of all directions, `(directions * batch, N0)`, after
+        learning from all of these.
 
         Args:
             pair: the modalities.
-            directions: the sides of each direction, shaped as for `score`.
+            true: both sides, `(batch, dimensions)`.
+            false: the sides of each direction, shaped as for `score`.
             context: `(batch,)` the anchors' T.
             valid: as for `observe`; None to learn nothing.
         """
         if valid is not None:
-            for first, second in directions:
+            for first, second in false:
                 self.observe(pair, first, second, context, valid)
-        return torch.cat([self.score(pair, first, second, context) for first, second in directions])
+        scores = [self.score(pair, first, second, context) for first, second in (true, *false)]
+        return scores[0], torch.cat(scores[1:])
 
 
 class Cosine(Critic):
@@ -107,24 +112,27 @@ class Cosine(Critic):
         shift = self.normaliser(pair)[context].nan_to_num(0.0)
         return raw - (shift if raw.dim() == 1 else shift[:, None])
 
-    def score_false(self, pair: Pair, directions: Directions, context: Tensor, valid: Tensor | None) -> Tensor:
+    def score_batch(
+        self, pair: Pair, true: Sides, false: Sequence[Sides], context: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """The same, with every product computed once for both learning and scoring."""
         scale = self._scale(pair, context)
-        raw = [self._raw(scale, first, second) for first, second in directions]
+        positive, *negative = [self._raw(scale, first, second) for first, second in (true, *false)]
         if valid is not None:
-            self._learn(pair, raw, context, valid)
+            self._learn(pair, negative, context, valid)
         shift = self.normaliser(pair)[context].nan_to_num(0.0)
-        return torch.cat(raw) - shift.repeat(len(raw))[:, None]
+        return positive - shift, torch.cat(negative) - shift.repeat(len(false))[:, None]
 
     def _scale(self, pair: Pair, context: Tensor) -> Tensor:
-        scale: Tensor = 1.0 + self.context_scale[_key(pair)](context)
+        """(1 + e_T) / τ, `(batch, dimensions)`."""
+        scale: Tensor = (1.0 + self.context_scale[_key(pair)](context)) / self.temperature
         return scale
 
     def _raw(self, scale: Tensor, first: Tensor, second: Tensor) -> Tensor:
         if first.dim() > second.dim():  # the product is the same, and cheaper when the many partners come last
             first, second = second, first
         first, second, scale = _aligned(first, second, scale)
-        return (scale * first * second).sum(dim=-1) / self.temperature
+        return (scale * first * second).sum(dim=-1)
 
     @torch.no_grad()
     def observe(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor, valid: Tensor) -> None:
@@ -133,15 +141,17 @@ class Cosine(Critic):
 
     @torch.no_grad()
     def _learn(self, pair: Pair, scores: list[Tensor], context: Tensor, valid: Tensor) -> None:
-        """As `observe`, from each of several sets of scores in turn."""
+        """As `observe`, from each of several sets of scores in turn: the moving average after all of them, at once."""
         member = (context == torch.arange(self.contexts, device=context.device)[:, None]) & valid
         counts = member.sum(dim=1)
         known = self.normaliser(pair)
         anchors = torch.stack(scores).logsumexp(dim=2)[:, None]
         totals = torch.where(member, anchors, -math.inf).logsumexp(dim=2)
-        for found in totals - torch.log(counts * scores[0].shape[1]):  # NaN where a context is absent
-            mixed = torch.logaddexp(known + math.log(self.momentum), found + math.log(1.0 - self.momentum))
-            known.copy_(torch.where(known.isnan(), found, torch.where(counts > 0, mixed, known)))
+        found = totals - torch.log(counts * scores[0].shape[1])  # NaN where a context is absent
+        kept, new = math.log(self.momentum), math.log(1.0 - self.momentum)
+        terms = [torch.where(known.isnan(), found[0], known) + kept * len(found)]
+        terms += [value + (new + kept * later) for later, value in enumerate(reversed(found.unbind()))]
+        known.copy_(torch.where(counts > 0, torch.stack(terms).logsumexp(dim=0), known))
 
 
 class MultilayerPerceptron(Critic):

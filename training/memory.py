@@ -1,5 +1,6 @@
 """The memory of past projections, and the sampler that draws false pairs from it."""
 
+import math
 from typing import Literal
 
 import torch
@@ -61,10 +62,8 @@ class Memory(nn.Module):
 
         Never the same sample or group; with "same_context" only entries whose T equals the anchor's.
         """
-        allowed = (self.samples >= 0) & (self.samples != samples[:, None]) & (self.groups != groups[:, None])
-        if negatives == "same_context":
-            allowed &= self.contexts == contexts[:, None]
-        return allowed
+        written = self.contexts == contexts[:, None] if negatives == "same_context" else self.samples >= 0
+        return written & (self.samples != samples[:, None]) & (self.groups != groups[:, None])
 
 
 def draw(candidates: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -114,13 +113,13 @@ def draw_repeatedly(
 def _ranks(uniform: Tensor, available: Tensor) -> Tensor:
     """From `(..., count)` numbers in [0, 1): ranks below `available`, `(..., 1)`, distinct while there are any left.
 
-    The r-th of the ranks that were not taken yet is r and as many more as were taken before it.
+    Each chooses among the ranks that were not taken yet, so they are a Lehmer code, and are decoded as such: from the
+    end, each moves those after it up by one that are not below it. Where all are taken, which compares with nothing,
+    any of them is chosen again.
     """
-    order = torch.arange(uniform.shape[-1], device=uniform.device)
-    left = available - order
-    ranks = (uniform * torch.where(left > 0, left, available)).long()  # all taken: any of them again
-    for turn in range(1, uniform.shape[-1]):
-        taken = ranks[..., :turn].sort(dim=-1).values - order[:turn]
-        more = (taken <= ranks[..., turn, None]).sum(dim=-1)
-        ranks[..., turn] += more * (left[..., turn] > 0)
-    return ranks
+    left = available - torch.arange(uniform.shape[-1], device=uniform.device)
+    ranks = torch.where(left > 0, uniform * left, math.nan).trunc()  # whole numbers of 24 bits, exact in float32
+    for turn in reversed(range(uniform.shape[-1] - 1)):
+        after = ranks[..., turn + 1 :]
+        after += after >= ranks[..., turn, None]
+    return torch.where(ranks.isnan(), uniform * available, ranks).long()

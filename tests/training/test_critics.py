@@ -169,7 +169,9 @@ def test_the_normaliser_is_the_moving_average_a_loop_computes() -> None:
 
 @pytest.mark.parametrize("build", [cosine, perceptron])
 @pytest.mark.parametrize("learn", [True, False])
-def test_scoring_both_directions_at_once_is_observing_both_and_then_scoring_each(build: Build, learn: bool) -> None:
+def test_scoring_a_batch_is_observing_its_false_pairs_of_both_directions_and_then_scoring_each(
+    build: Build, learn: bool
+) -> None:
     critic, other = build(), build()
     one, others, context = false_pairs(critic, 6)
     directions, valid = [(one, others), (others.flip(0), others[:, 0])], torch.arange(6) != 2
@@ -177,10 +179,12 @@ def test_scoring_both_directions_at_once_is_observing_both_and_then_scoring_each
         for each in (critic, other):
             perturb(each)
             each.observe(PAIR, one, others, context, valid)
-        found = critic.score_false(PAIR, directions, context, valid if learn else None)
+        true = one, one.flip(0)
+        positive, found = critic.score_batch(PAIR, true, directions, context, valid if learn else None)
         for sides in directions if learn else []:
             other.observe(PAIR, *sides, context, valid)
         expected = torch.cat([other.score(PAIR, *sides, context) for sides in directions])
+        torch.testing.assert_close(positive, other.score(PAIR, *true, context))
     torch.testing.assert_close(found, expected)
     for buffer, same in zip(critic.buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(buffer, same, equal_nan=True)

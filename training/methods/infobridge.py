@@ -16,7 +16,6 @@ from training.errors import ConfigError, require_additive, require_several
 from training.information import (
     information_ceiling,
     information_estimate,
-    lower_bound,
     nce_objective,
     prior_logit,
     scale_gradient,
@@ -176,14 +175,14 @@ class InfoBridge(Method):
         first, second = pair
         count = self.options.negatives_per_pair
         (forward, backward), valid = draw_repeatedly(allowed, count, 2, self.generator)
-        directions = (
-            (scale_gradient(projections[first], 2.0), self.memory.rows(second, forward)),
-            (self.memory.rows(first, backward), scale_gradient(projections[second], 2.0)),
-        )
-        negative = self.critic.score_false(pair, directions, contexts, valid if self.training else None)
-        positive = self.critic.score(pair, projections[first], projections[second], contexts)
+        one, two = scale_gradient(torch.stack([projections[first], projections[second]]), 2.0)
+        false = ((one, self.memory.rows(second, forward)), (self.memory.rows(first, backward), two))
+        true = projections[first], projections[second]
+        positive, negative = self.critic.score_batch(pair, true, false, contexts, valid if self.training else None)
         objective = nce_objective(positive.repeat(2), negative, valid.repeat(2), self.margin)  # of both directions
-        self._note(positive.detach(), valid, objective.detach())
+        with torch.no_grad():
+            estimate = information_estimate(positive, valid)
+            self._figures.append(torch.stack([estimate, objective, valid.float().mean()]))
         return objective
 
     def _update_critic(self, features: dict[str, Tensor], batch: Batch, remember: bool) -> None:
@@ -194,11 +193,6 @@ class InfoBridge(Method):
         self._critic_optimizer.step()
         self._critic_optimizer.zero_grad()
 
-    def _note(self, positive: Tensor, valid: Tensor, objective: Tensor) -> None:
-        count = self.options.negatives_per_pair
-        estimate = information_estimate(positive + self.margin + information_ceiling(count), valid)
-        self._figures.append(torch.stack([estimate, lower_bound(objective, count), valid.float().mean()]))
-
     def diagnostics(self) -> dict[str, float]:
         """Mean over the epoch's anchors of the estimate E[g] and of the bound log κ + L(h), both in nats, and the
         share of anchors that had false pairs: without any there is nothing to report but that share, 0.
@@ -206,13 +200,14 @@ class InfoBridge(Method):
         figures, self._figures = self._figures, []
         if not figures:
             return {}
-        estimates, bounds, used = torch.stack(figures).cpu().double().unbind(dim=1)
+        estimates, objectives, used = torch.stack(figures).cpu().double().unbind(dim=1)
         total = used.sum()
         if total == 0:
             return {"anchors_used": 0.0}
+        ceiling = information_ceiling(self.options.negatives_per_pair)
         return {
-            "information": float((estimates * used).sum() / total),
-            "information_bound": float((bounds * used).sum() / total),
+            "information": float((estimates * used).sum() / total) + self.margin + ceiling,
+            "information_bound": float((objectives * used).sum() / total) + ceiling,
             "anchors_used": float(used.mean()),
         }
 
