@@ -1,6 +1,6 @@
 """What InfoBridge's objective costs: beside a training step, a plain loop, a library's loss, and as the memory grows.
 
-    python -m benchmarks.objective --plot cost.png      # all three parts; the steps take minutes on a processor
+    python -m benchmarks.objective --plot cost.png      # all four parts; the steps take minutes on a processor
     python -m benchmarks.objective --parts peers memory # seconds
     python -m benchmarks.objective --device cuda
 
@@ -15,6 +15,8 @@ peers   the objective from given features, forward and backward, against the sam
         (`per_sample.py`; both must first give the same value and gradients) and against pytorch-metric-learning's
         CrossBatchMemory with NTXentLoss at equal memory (`cross_batch.py` says how they are made comparable).
 memory  the objective from given features with 1024 to 65,536 entries.
+queue   operations that a whole step dispatches, forward, backward and optimiser, and those the host waits for: what
+        the ratio of two steps becomes on a GPU that is faster than its host. A count, no time.
 """
 
 import argparse
@@ -30,13 +32,14 @@ from torch import Tensor, nn
 
 from benchmarks import per_sample, scaling
 from benchmarks.cross_batch import INSTALLED, CrossBatch
+from benchmarks.operations import count
 from benchmarks.step import training_steps
 from benchmarks.timing import Task, interleaved, median_ratio, milliseconds, repeated
 from benchmarks.workload import NAMES, Shapes, Stream, filled
 from training.batch import Batch
 from training.methods.infobridge import InfoBridge
 
-PARTS = ("step", "peers", "memory")
+PARTS = ("queue", "step", "peers", "memory")
 STEP_LIMIT, LOOP_LIMIT = 1.05, 20.0
 TURN = 5
 """Runs of the objective in each of its turns beside a slower peer."""
@@ -74,6 +77,21 @@ def assert_equal(method: InfoBridge, stream: Stream) -> None:
 def verdict(claim: str, figure: float, limit: float, held: bool) -> None:
     """One line for a claim."""
     print(f"  {'holds' if held else 'DOES NOT HOLD'}: {claim}: {figure:.4g} (limit {limit:g})", flush=True)
+
+
+def measure_queue(shapes: Shapes) -> None:
+    """What a step of each method dispatches; the paper's sizes of batch and pictures change nothing of it."""
+    steps = training_steps(replace(shapes, batch=8), 32)
+    found = {}
+    for name, step in steps.items():
+        step()  # the first makes the optimiser's state
+        found[name] = count(step)
+    joint, bridged = found["joint"].whole, found["infobridge"].whole
+    print(
+        f"\nqueue: joint {joint:,} operations, infobridge {bridged:,}, {bridged - joint:,} more ({bridged / joint:.2f})"
+    )
+    waits = sum(found["infobridge"].waits.values())
+    verdict("none is waited for", waits, 0, waits == 0)
 
 
 def measure_step(shapes: Shapes, size: int, rounds: int) -> None:
@@ -163,6 +181,8 @@ def main() -> None:
     options = parser.parse_args()
     shapes = [Shapes(classes, batch=options.batch, device=options.device) for classes in options.classes]
     print(f"{options.device}, {torch.get_num_threads()} threads, batch {options.batch}, torch {torch.__version__}")
+    if "queue" in options.parts:
+        measure_queue(shapes[0])
     for own in shapes:
         if "peers" in options.parts:
             print(f"\npeers, {own.classes} classes", flush=True)

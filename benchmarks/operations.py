@@ -1,4 +1,4 @@
-"""What a processor has to queue for a step: each operation that a device computes, and each whose value is waited for."""
+"""What a processor queues for a step: each operation that a device computes, and each whose value is waited for."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Operations(TorchDispatchMode):
     """Counts what is dispatched inside, forward and backward, but for views."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -41,6 +41,7 @@ class Operations(TorchDispatchMode):
 
 def count(task: Callable[[], object]) -> Operations:
     """The operations of a task."""
-    with Operations() as found:
+    found = Operations()
+    with found:
         task()
     return found

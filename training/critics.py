@@ -37,6 +37,10 @@ class Critic(nn.Module, ABC):
     def project(self, modality: str, features: Tensor) -> Tensor:
         """`(batch, width)` features to `(batch, dimensions)` projections."""
 
+    def project_all(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`project` of every modality."""
+        return {name: self.project(name, values) for name, values in features.items()}
+
     @abstractmethod
     def score(self, pair: Pair, first: Tensor, second: Tensor, context: Tensor) -> Tensor:
         """g for each pair of projections.
@@ -101,6 +105,11 @@ class Cosine(Critic):
     def project(self, modality: str, features: Tensor) -> Tensor:
         """Unit vectors `(batch, dimensions)`."""
         return functional.normalize(self.projections[modality](features), dim=-1)
+
+    def project_all(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same, all made unit vectors at once."""
+        plain = torch.stack([self.projections[name](values) for name, values in features.items()])
+        return dict(zip(features, functional.normalize(plain, dim=-1).unbind(), strict=True))
 
     def normaliser(self, pair: Pair) -> Tensor:
         """log Ẑ_T, `(contexts,)`; NaN for a context that was never seen."""

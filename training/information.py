@@ -10,6 +10,7 @@ but is 2 log κ nats looser.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,8 +68,23 @@ def pressures(score: Tensor, margin: float, negatives: int) -> tuple[Tensor, Ten
 
 def scale_gradient(features: Tensor, factor: float) -> Tensor:
     """The same values, whose gradient is multiplied by `factor`: α for the encoders, 1 for the critic, in one pass."""
-    still = features.detach()
-    return still if factor == 0.0 else still + factor * (features - still)
+    if factor == 0.0:
+        return features.detach()
+    scaled: Tensor = _ScaledGradient.apply(features, factor)  # type: ignore[no-untyped-call]
+    return scaled
+
+
+class _ScaledGradient(torch.autograd.Function):
+    """Nothing to compute on the way forward: a device's queue is filled by those who come before."""
+
+    @staticmethod
+    def forward(context: Any, features: Tensor, factor: float) -> Tensor:
+        context.factor = factor
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * context.factor, None
 
 
 def gaussian_information(correlation: Tensor, dimensions: int) -> Tensor:

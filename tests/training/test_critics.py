@@ -168,6 +168,14 @@ def test_the_normaliser_is_the_moving_average_a_loop_computes() -> None:
 
 
 @pytest.mark.parametrize("build", [cosine, perceptron])
+def test_projecting_all_modalities_is_projecting_each(build: Build) -> None:
+    critic = build()
+    features = {name: torch.randn(6, width) for name, width in WIDTHS.items()}
+    for name, found in critic.project_all(features).items():
+        torch.testing.assert_close(found, critic.project(name, features[name]))
+
+
+@pytest.mark.parametrize("build", [cosine, perceptron])
 @pytest.mark.parametrize("learn", [True, False])
 def test_scoring_a_batch_is_observing_its_false_pairs_of_both_directions_and_then_scoring_each(
     build: Build, learn: bool

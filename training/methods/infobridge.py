@@ -159,7 +159,7 @@ class InfoBridge(Method):
             remember: put this batch into the memory first.
         """
         with torch.autocast(batch.labels.device.type, enabled=False):
-            projections = {name: self.critic.project(name, values.float()) for name, values in features.items()}
+            projections = self.critic.project_all({name: values.float() for name, values in features.items()})
             with torch.no_grad():
                 contexts = self.condition.contexts(batch, features, projections, self.memory)
             if remember:
@@ -175,7 +175,7 @@ class InfoBridge(Method):
         first, second = pair
         count = self.options.negatives_per_pair
         (forward, backward), valid = draw_repeatedly(allowed, count, 2, self.generator)
-        one, two = scale_gradient(torch.stack([projections[first], projections[second]]), 2.0)
+        one, two = (scale_gradient(projections[name], 2.0) for name in pair)
         false = ((one, self.memory.rows(second, forward)), (self.memory.rows(first, backward), two))
         true = projections[first], projections[second]
         positive, negative = self.critic.score_batch(pair, true, false, contexts, valid if self.training else None)
