@@ -1,15 +1,17 @@
 """Columns of texts, paths and numbers that take no memory by the row: their bytes lie in a file without a name."""
 
+import os
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar, overload
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 import pyarrow
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Item = TypeVar("Item", covariant=True)
 SMALL = 1 << 20
@@ -53,11 +55,23 @@ class Words(Column[str]):
     """Texts."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        content, ends = bytearray(), array("q", [0])
-        for text in texts:
-            content += text.encode("utf-8", "surrogatepass")
-            ends.append(len(content))
-        self._bytes = aside(np.frombuffer(content, np.uint8))
+        content, ends, end = bytearray(), array("q", [0]), 0
+        with ExitStack() as stack:
+            file = None
+            for text in texts:
+                added = text.encode("utf-8", "surrogatepass")
+                content += added
+                end += len(added)
+                ends.append(end)
+                if len(content) > SMALL:
+                    file = file or stack.enter_context(TemporaryFile())
+                    file.write(content)
+                    content.clear()
+            if file is None:
+                self._bytes = np.frombuffer(content, np.uint8)
+            else:
+                file.write(content)
+                self._bytes = _mapped(file, np.uint8, (end,))
         self._ends = aside(np.frombuffer(ends, np.int64))
 
     def __len__(self) -> int:
@@ -150,9 +164,37 @@ def aside(values: NDArray[Any]) -> NDArray[Any]:
 
     The system can take such memory back whenever it needs it, and all processes share it.
     """
-    if values.nbytes <= SMALL:
+    if values.nbytes <= SMALL or isinstance(values.base, np.memmap):
         return values
     with TemporaryFile() as file:
         values.tofile(file)
-        file.flush()
-        return np.asarray(np.memmap(file, values.dtype, "r", shape=values.shape))
+        return _mapped(file, values.dtype, values.shape)
+
+
+def beside(shape: tuple[int, int], blocks: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Blocks of columns beside each other, as `aside` would keep them, but never all of them in memory.
+
+    Args:
+        shape: `(rows, columns)` of all together.
+        blocks: `(rows, some of the columns)` each, in order.
+
+    Raises:
+        OSError: there is no place for a temporary file of that size.
+    """
+    size = shape[0] * shape[1] * np.dtype(np.float64).itemsize
+    if size <= SMALL:
+        return np.concatenate(list(blocks), axis=1)
+    with TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, but kills what maps it
+        values, start = np.memmap(file, np.float64, "w+", shape=shape), 0
+        for block in blocks:
+            values[:, start : start + block.shape[1]] = block
+            start += block.shape[1]
+        values.flush()
+        return _mapped(file, np.float64, shape)
+
+
+def _mapped(file: IO[bytes], kind: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    file.flush()
+    return np.asarray(np.memmap(file, kind, "r", shape=shape))

@@ -1,12 +1,18 @@
 """Reading tables as strings with pandas, with errors that name rows and columns."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 from numpy.typing import NDArray
 
+from training.cells import columns_at_once, rows_at_once, spooled
 from training.errors import DataError
 
 PARQUET = (".parquet", ".pq")
@@ -15,18 +21,22 @@ PARQUET = (".parquet", ".pq")
 def read_frame(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file as strings, nothing guessed: a title "NA" stays a title.
 
-    The index holds row numbers as a person counts them: in a CSV file the header is row 1. Blank lines are left out.
+    Its cells lie in a temporary file, so that memory does not grow with the rows. The index holds row numbers as a
+    person counts them: in a CSV file the header is row 1. Blank lines are left out.
 
     Raises:
-        DataError: no such file, another format, a column name that is there twice, or no rows.
+        DataError: no such file, another format, a column name that is there twice, no rows, or no place for the cells.
     """
     try:
         frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path)
     except FileNotFoundError:
         raise DataError(f"expected a CSV or Parquet table, found no file {path}") from None
-    except pd.errors.EmptyDataError:
+    except (pd.errors.EmptyDataError, StopIteration):
         raise DataError(f"{path}: expected a header and rows, found an empty file") from None
     except Exception as error:  # pandas and pyarrow raise many types, from OSError to their own
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+            place = f"expected place for a temporary file as large in {gettempdir()}, found none ({error.strerror})"
+            raise DataError(f"{path}: {place}; TMPDIR names another folder") from None
         raise DataError(f"{path}: expected a CSV or Parquet table, found none ({_reason(error)})") from None
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     if twice:
@@ -38,27 +48,58 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """The header is read as a row, since pandas would rename what is there twice and shift rows that are too long."""
-    cells = pd.read_csv(
-        path, dtype=str, header=None, na_filter=False, skip_blank_lines=False, encoding="utf-8-sig", low_memory=False
-    )
-    cells = cells[(cells != "").any(axis=1)]
-    if cells.empty:
-        raise pd.errors.EmptyDataError
-    names = cells.iloc[0].str.strip()
-    kept = [position for position, name in enumerate(names) if name or (cells.iloc[1:, position] != "").any()]
-    frame = cells.iloc[1:, kept]
-    frame.columns = pd.Index(names.iloc[kept].tolist())
+    with pd.read_csv(
+        path,
+        dtype=str,
+        header=None,
+        na_filter=False,
+        skip_blank_lines=False,
+        encoding="utf-8-sig",
+        iterator=True,
+        low_memory=False,
+    ) as reader:
+        first = _filled(reader.get_chunk(1))
+        while first.empty:
+            first = _filled(reader.get_chunk(1))
+        names = first.iloc[0].str.strip().tolist()
+        kept = np.asarray([bool(name) for name in names])
+
+        def parts() -> Iterator[pd.DataFrame]:
+            yield first.iloc[1:]
+            with suppress(StopIteration):
+                while True:
+                    part = _filled(reader.get_chunk(rows_at_once(len(names))))
+                    kept[:] |= (part != "").any(axis=0).to_numpy()  # a column without a name has content
+                    yield part
+
+        frame = spooled(parts()).iloc[:, np.flatnonzero(kept)]
+    frame.columns = pd.Index([name for name, found in zip(names, kept, strict=True) if found])
     frame.index = frame.index + 1
     return frame
 
 
+def _filled(cells: pd.DataFrame) -> pd.DataFrame:
+    """Those of the rows that are not blank."""
+    return cells[(cells != "").any(axis=1)]
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay whole beside missing ones
-    if frame.index.name is not None:
-        frame = frame.reset_index()
-    frame = frame.astype(object).where(frame.notna(), "").map(str)
+    """Some columns at a time: a file of row groups holds a column's cells together."""
+    names = pyarrow.parquet.ParquetDataset(path).schema.names
+    if len(set(names)) < len(names):  # read_frame says so
+        return pd.DataFrame(columns=pd.Index(names))
+    blocks: list[pd.DataFrame] = []
+    start = 0
+    while start < len(names) or not blocks:
+        count = columns_at_once(len(blocks[0])) if blocks else 1
+        block = pd.read_parquet(path, columns=names[start : start + count], dtype_backend="numpy_nullable")
+        start += count  # whole numbers stay whole beside missing ones
+        if block.index.name is not None:  # every block has it
+            block = block.reset_index(drop=bool(blocks))
+        texts = block.astype(object).where(block.notna(), "").map(str)
+        blocks.append(spooled([texts.set_axis(pd.RangeIndex(1, len(texts) + 1))]))
+    frame = pd.concat(blocks, axis=1)
     frame.columns = pd.Index([str(name) for name in frame.columns])
-    frame.index = pd.RangeIndex(1, len(frame) + 1)
     return frame
 
 

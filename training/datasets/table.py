@@ -139,9 +139,9 @@ class Table(Dataset):
         options = self.options
         if options.gene_table is None or options.key is None:
             return genes(frame, options.genes, problems)
-        second = joined(frame, options.gene_table, options.key, problems)
+        second, places = joined(frame, options.gene_table, options.key, problems)
         has_prefix = any(name.startswith(options.genes) for name in second.columns)
-        return genes(second, options.genes if has_prefix else "", problems)
+        return genes(second, options.genes if has_prefix else "", problems, places)
 
     def _column(self, frame: pd.DataFrame, name: str, problems: RowProblems) -> Sequence[Source] | None:
         column = present_column(frame, getattr(self.options, name), name, f"--dataset.{name}")
