@@ -127,15 +127,15 @@ class Chosen(Column[Item]):
     """
 
     def __init__(self, items: Sequence[Item], indices: NDArray[np.int64]) -> None:
-        self._items = items
-        self._indices = indices
+        self.items = items
+        self.indices = indices
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self.indices)
 
     def item(self, position: int) -> Item:
         """One of them."""
-        return self._items[int(self._indices[position])]
+        return self.items[int(self.indices[position])]
 
 
 def compact(items: Sequence[Any]) -> Sequence[Any]:

@@ -1,16 +1,18 @@
 """Preprocessing parameters from the training split: lengths, vocabularies, means, medians."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from bundle.errors import InvalidInput
 from bundle.modalities import Array, Audio, Genomics, Image, Modality, Pathology, Text, Video
 from bundle.modalities.sound import read_sound
-from training.columns import Chosen, aside
+from training.cells import columns_at_once
+from training.columns import Chosen, Vectors, Words
 from training.config import Config
 from training.errors import ConfigError, DataError
 from training.pairs import Pairs, Source, payload
@@ -42,7 +44,7 @@ def fit(config: Config, pairs: Pairs) -> dict[str, Modality]:
     return fitted
 
 
-def _fit_one(name: str, config: Config, training: Sequence[Source]) -> Modality:
+def _fit_one(name: str, config: Config, training: Chosen[Source]) -> Modality:
     options = config.of(name)
     match name:
         case "audio":
@@ -81,7 +83,7 @@ def _fit_text(config: Config, training: Sequence[Source]) -> Text:
     pretrained = getattr(options.encoder_options, "pretrained", None)
     if pretrained is not None:
         return load_tokenizer(pretrained, options.max_length)
-    return Text(train_tokenizer(list(_texts(training)), options.vocabulary), options.max_length, pad_id=0)
+    return Text(train_tokenizer(Words(_texts(training)), options.vocabulary), options.max_length, pad_id=0)
 
 
 def _texts(training: Sequence[Source]) -> Iterator[str]:
@@ -94,13 +96,11 @@ def _texts(training: Sequence[Source]) -> Iterator[str]:
         yield raw.decode("utf-8-sig", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def _fit_genomics(training: Sequence[Source]) -> Genomics:
-    first = training[0]
-    assert isinstance(first, Mapping)
-    columns = tuple(first)
-    values = aside(np.fromiter(_numbers(training), np.dtype((np.float64, len(columns))), len(training)))
+def _fit_genomics(training: Chosen[Source]) -> Genomics:
+    vectors = training.items
+    assert isinstance(vectors, Vectors)
     empty, medians, means, stds = [], [], [], []
-    for name, column in zip(columns, values.T, strict=True):
+    for name, column in zip(vectors.names, _columns(vectors.values, training.indices), strict=True):
         gone = np.isnan(column)
         if gone.all():
             empty.append(name)
@@ -112,14 +112,14 @@ def _fit_genomics(training: Sequence[Source]) -> Genomics:
         stds.append(spread if spread > RELATIVE * float(np.abs(filled).max()) else 1.0)
     if empty:
         raise DataError("these genomics columns have no value in the training split:", empty)
-    return Genomics(columns, tuple(medians), tuple(means), tuple(stds))
+    return Genomics(vectors.names, tuple(medians), tuple(means), tuple(stds))
 
 
-def _numbers(training: Sequence[Source]) -> Iterator[list[float]]:
-    """The values of each sample, NaN where one is missing."""
-    for source in training:
-        assert isinstance(source, Mapping)
-        yield [np.nan if value is None else value for value in source.values()]
+def _columns(values: NDArray[np.float64], rows: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """The columns of some rows; those of few columns are in memory at once."""
+    count = columns_at_once(len(rows))
+    for start in range(0, values.shape[1], count):
+        yield from np.ascontiguousarray(values[rows, start : start + count].T)
 
 
 def finish(modality: Modality, training: Sequence[Array]) -> Modality:

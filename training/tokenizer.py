@@ -16,7 +16,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> str:
     pieces = _inner_pieces(texts)
     trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=[*SPECIAL, *pieces], show_progress=False)
     learning = _untrained({})
-    learning.train_from_iterator(texts, trainer)
+    learning.train_from_iterator(iter(texts), trainer)  # a list of them is not made
     tokenizer = _untrained(learning.get_vocab())  # anew, since `pieces` are no special tokens
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
