@@ -24,6 +24,8 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 """What gloo and NCCL say of a process that ended."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Where launchers write a process's number."""
+SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""And how many they started."""
 
 
 def number() -> int:
@@ -46,7 +48,8 @@ def start(config: Config, processes: int | None = None) -> Accelerator:
         processes: how many must have been started; None for any number.
 
     Raises:
-        ConfigError: precision or batches that cannot be had, or another number of processes than was asked for.
+        ConfigError: precision or batches that cannot be had, another number of processes than was asked for, or
+            processes that a launcher started but that do not meet.
     """
     meeting = InitProcessGroupKwargs(timeout=MEETING)
     _forget_precision(config.precision)
@@ -67,11 +70,8 @@ def start(config: Config, processes: int | None = None) -> Accelerator:
             f"--processes {processes}: expected as many, the launcher started {found}; "
             f"`torchrun --nproc-per-node {processes} -m training.fit …` starts them"
         )
-    if found == 1 and _asked_for_more():
-        raise ConfigError(
-            "accelerate launch was asked for several processes and started one, as it does with --cpu; "
-            "`torchrun --nproc-per-node N -m training.fit …` starts them"
-        )
+    if found == 1:
+        _check_alone()
     if config.batch_size < found:
         raise ConfigError(f"batch_size must be at least the number of processes, {found}, not {config.batch_size}")
     return accelerator
@@ -83,10 +83,25 @@ def _forget_precision(wanted: str) -> None:
         AcceleratorState._reset_state()
 
 
-def _asked_for_more() -> bool:
-    """Whether `accelerate launch` prepared a meeting of several processes, but none that a process could come to."""
+def _check_alone() -> None:
+    """Refuse to train alone where a launcher started others, which would each train alone and write the same folder.
+
+    Raises:
+        ConfigError: it did, or it prepared a meeting of several but started one.
+    """
+    started = max((int(os.environ[name]) for name in SIZES if name in os.environ), default=1)
+    if started > 1:
+        raise ConfigError(
+            f"the launcher started {started} processes that do not train together; "
+            f"`torchrun --nproc-per-node {started} -m training.fit …` starts such that do"
+        )
     launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
-    return launched and not any(name in os.environ for name in (*RANKS, "WORLD_SIZE"))
+    if launched and not any(name in os.environ for name in (*RANKS, *SIZES)):
+        raise ConfigError(
+            "accelerate launch was asked for several processes and started one, as it does with --cpu; "
+            "`torchrun --nproc-per-node N -m training.fit …` starts them, as does "
+            "`accelerate launch --multi_gpu --num_processes N -m training.fit …`, with --device cpu on CPUs too"
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from bundle.errors import BundleError
-from training import breakdown, catalog, checkpoint, distributed, fitting, scoring, tracking
+from training import breakdown, catalog, checkpoint, distributed, fitting, folder, scoring, tracking
 from training.columns import Chosen, release
 from training.command import Command, conflicts, parse, resumed
 from training.config import Config
@@ -58,14 +58,21 @@ def fit(config: Config, resume: bool = False) -> Result:
     configuration stands in a file of its own, which then becomes config.json.
 
     Raises:
-        TrainingError: options or data that cannot be used, or a training that diverged.
+        TrainingError: options or data that cannot be used, another training in the folder, or one that diverged.
     """
     accelerator = distributed.start(config)
     main_process, many = accelerator.is_main_process, accelerator.num_processes
     console.print(f"{many} process{'es' if many > 1 else ''} on {accelerator.device.type}")
+    if not main_process:
+        return _train(config, resume, main_process)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with folder.alone(config.out):
+        return _train(config, resume, main_process)
+
+
+def _train(config: Config, resume: bool, main_process: bool) -> Result:
     starting = config.out / checkpoint.STARTING
     if not resume and main_process:
-        config.out.mkdir(parents=True, exist_ok=True)
         checkpoint.write_json(starting, asdict(config))
     try:
         with distributed.main_first():

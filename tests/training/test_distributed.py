@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,16 @@ from training.errors import ConfigError, DataError
 from training.sampling import Division
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "2"]
 LEAN = ("--modalities", "image", "genomics", "--method", "joint")
 
 
-def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """A module on two processes."""
-    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+def launch(*arguments: object, launcher: Sequence[str] = LAUNCH, **more: object) -> subprocess.CompletedProcess[str]:
+    """A module on two processes, with `more` in their environment."""
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in more.items()}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = subprocess.Popen([*LAUNCH, *map(str, arguments)], cwd=ROOT, env=settings, start_new_session=True, **pipes)
+    command = [*launcher, *map(str, arguments)]
+    started = subprocess.Popen(command, cwd=ROOT, env=settings, start_new_session=True, **pipes)
     try:
         out, err = started.communicate(timeout=200)
     finally:
@@ -134,14 +136,31 @@ def test_another_number_of_processes_than_asked_for_is_refused(refused: Refused,
     assert line.startswith("--processes 2: expected as many, the launcher started 1; `torchrun --nproc-per-node 2")
 
 
-def test_a_launcher_that_started_one_of_several_is_found_out(
-    refused: Refused, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The environment is that of `accelerate launch --cpu --num_processes 2`."""
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    monkeypatch.setenv("MASTER_PORT", "29500")
-    (line,) = refused(table)
-    assert line.startswith("accelerate launch was asked for several processes and started one")
+def test_accelerate_s_launcher_starts_processes_that_train_together(table: Path, tmp_path: Path) -> None:
+    done = launch(
+        "training.fit", "--dataset", "table", "--dataset.path", table, *QUICK, *LEAN, "--out", tmp_path / "run",
+        launcher=[*ACCELERATE, "--multi_gpu", "--main_process_port", "0", "-m"], HF_HOME=tmp_path, PYTHONPATH=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("2 processes on cpu") == 1
+    assert (tmp_path / "run" / "run.json").exists()
+
+
+def test_accelerate_s_launcher_is_found_out_where_it_starts_one_process(table: Path, tmp_path: Path) -> None:
+    done = launch(
+        "training.fit", "--dataset", "table", "--dataset.path", table, *QUICK, *LEAN, "--out", tmp_path / "run",
+        launcher=[*ACCELERATE, "--cpu", "-m"], HF_HOME=tmp_path, PYTHONPATH=ROOT,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "error: accelerate launch was asked for several processes and started one" in done.stderr
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"])
+def test_processes_that_do_not_meet_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "3")
+    with pytest.raises(ConfigError, match=r"started 3 processes that do not train together; `torchrun --nproc-per"):
+        distributed._check_alone()
 
 
 def test_accelerate_is_told_the_precision_by_the_configuration_alone(monkeypatch: pytest.MonkeyPatch) -> None:
