@@ -2,12 +2,14 @@
 
 TrainingError
 ├── ConfigError       an option that cannot be: unknown name, impossible value, options that contradict
+│   └── PretrainedError   weights that cannot be had or used
 ├── DataError         a table, split or file that cannot be trained on; lists every bad row
 ├── TooFewSamples     a figure that the samples are too few to give
 └── CheckpointError   a run folder that cannot be resumed or read
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bundle.modalities import MODALITIES
 
@@ -18,6 +20,23 @@ class TrainingError(Exception):
 
 class ConfigError(TrainingError):
     """An option that cannot be used."""
+
+
+class PretrainedError(ConfigError):
+    """Weights that cannot be used. Its message begins with the option's name, before which the modality's is put."""
+
+
+@contextmanager
+def named(modality: str) -> Iterator[None]:
+    """Let what goes wrong with pretrained weights inside be said of one modality's option.
+
+    Raises:
+        ConfigError: in place of a `PretrainedError`.
+    """
+    try:
+        yield
+    except PretrainedError as error:
+        raise ConfigError(f"--{modality}.encoder.{error}") from None
 
 
 def require_several(name: str, modalities: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from bundle.modalities.sound import read_sound
 from training.cells import columns_at_once
 from training.columns import Chosen, Vectors, Words
 from training.config import Config
-from training.errors import ConfigError, DataError
+from training.errors import ConfigError, DataError, named
 from training.pairs import Pairs, Source, payload
 from training.pretrained import load_tokenizer
 from training.tokenizer import train_tokenizer
@@ -82,7 +82,8 @@ def _fit_text(config: Config, training: Sequence[Source]) -> Text:
     options = config.text
     pretrained = getattr(options.encoder_options, "pretrained", None)
     if pretrained is not None:
-        return load_tokenizer(pretrained, options.max_length)
+        with named("text"):
+            return load_tokenizer(pretrained, options.max_length)
     return Text(train_tokenizer(Words(_texts(training)), options.vocabulary), options.max_length, pad_id=0)
 
 

@@ -13,6 +13,7 @@ from training.absence import StandIns, coalition_members
 from training.batch import Examined, Output
 from training.config import Config
 from training.encoder import Encoder
+from training.errors import named
 from training.shift import Shift
 
 
@@ -112,12 +113,13 @@ def build(
         architectures: of a trained classifier, to rebuild it without loading pretrained weights.
 
     Raises:
-        ConfigError: an encoder that does not take its modality, or an unknown name.
+        ConfigError: an encoder that does not take its modality, an unknown name, or weights that cannot be had.
     """
     encoders = {}
     for name, modality in modalities.items():
         chosen = config.of(name)
         architecture = (architectures or {}).get(name)
-        encoders[name] = catalog.load("encoders", chosen.encoder)(modality, chosen.encoder_options, architecture)
+        with named(name):
+            encoders[name] = catalog.load("encoders", chosen.encoder)(modality, chosen.encoder_options, architecture)
     widths = {name: encoder.width for name, encoder in encoders.items()}
     return Classifier(encoders, catalog.load("fusion", config.fusion)(widths, classes), classes)

@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedM
 from transformers.utils import logging
 
 from bundle.modalities import Text
-from training.errors import ConfigError
+from training.errors import ConfigError, PretrainedError
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 """One of these a tokenizer comes from; without any, the library would make one that knows no word."""
@@ -33,40 +33,41 @@ def load_pretrained(loader: Any, name: str) -> Any:
         name: hub id, or folder holding config.json and weights.
 
     Raises:
-        ConfigError: neither a usable folder nor reachable on the hub.
+        PretrainedError: neither a usable folder nor reachable on the hub.
     """
     is_folder = bool(name) and Path(name).is_dir()
     if not is_folder and not HUB_ID.fullmatch(name):
-        raise ConfigError(f"pretrained: found no folder {name!r}; {EXPECTED}")
+        raise PretrainedError(f"pretrained: found no folder {name!r}; {EXPECTED}")
     offline = not is_folder and not reachable()
     try:
         return _load(loader, name, offline)
     except Exception as error:  # transformers raises many types, from OSError to KeyError
         if offline and isinstance(error, OSError):
-            raise ConfigError(
+            raise PretrainedError(
                 f"pretrained: the hub ({constants.ENDPOINT}) cannot be reached, and no whole {name!r} was downloaded "
                 f"before ({constants.HF_HUB_CACHE}); where there is a network, `hf download {name} --local-dir FOLDER` "
                 f"and name that folder instead; {EXPECTED}"
             ) from None
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         kind = "the folder" if is_folder else "the hub id or folder"
-        raise ConfigError(f"pretrained: {kind} {name!r} gives no {loader.__name__} ({first}); {EXPECTED}") from None
+        raise PretrainedError(f"pretrained: {kind} {name!r} gives no {loader.__name__} ({first}); {EXPECTED}") from None
 
 
 def load_tokenizer(name: str, max_length: int) -> Text:
     """The text preprocessing that belongs to a pretrained model, with its own tokenizer.json.
 
     Raises:
-        ConfigError: as `load_pretrained`, or a tokenizer that cannot be written as tokenizer.json, pad, or go so far.
+        PretrainedError: as `load_pretrained`, or a tokenizer that cannot be written as tokenizer.json, or pad.
+        ConfigError: texts that are longer than it goes.
     """
     if name and Path(name).is_dir() and not any(list(Path(name).glob(pattern)) for pattern in VOCABULARIES):
-        raise ConfigError(f"pretrained: the folder {name!r} holds no tokenizer.json; {EXPECTED}")
+        raise PretrainedError(f"pretrained: the folder {name!r} holds no tokenizer.json; {EXPECTED}")
     loaded = load_pretrained(AutoTokenizer, name)
     if getattr(loaded, "backend_tokenizer", None) is None:
-        raise ConfigError(f"pretrained: {name!r} has no fast tokenizer; expected one with tokenizer.json")
+        raise PretrainedError(f"pretrained: {name!r} has no fast tokenizer; expected one with tokenizer.json")
     padding = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
     if padding is None:
-        raise ConfigError(f"pretrained: {name!r} has a tokenizer without a padding token, expected one with")
+        raise PretrainedError(f"pretrained: {name!r} has a tokenizer without a padding token, expected one with")
     if max_length > loaded.model_max_length:
         raise ConfigError(
             f"text.max_length must be at most {loaded.model_max_length}, which {name!r} was made for, not {max_length}"

@@ -58,7 +58,7 @@ FILES = {
         ("--image.encoder transformer", "encoder transformer takes text, not image"),
         (
             "--text.encoder.pretrained /no/such/folder",
-            "pretrained: found no folder '/no/such/folder'; expected a folder",
+            "--text.encoder.pretrained: found no folder '/no/such/folder'; expected a folder",
         ),
         ("--method infobridge --method.context nope", "unknown name 'nope' in conditions; known are"),
         ("--precision fp16", "precision fp16 cannot be had on this machine"),
@@ -76,7 +76,8 @@ def test_pretrained_pictures_that_are_not_there_are_refused(
     options = ["--dataset", "table", "--dataset.path", str(table), "--out", str(tmp_path / "run"), "--modalities"]
     options += ["image", "genomics", "--image.encoder", "resnet", "--image.encoder.pretrained", "./nowhere"]
     assert main(options) == 2
-    assert capsys.readouterr().err.startswith("error: pretrained: found no folder './nowhere'; expected a folder in")
+    line = capsys.readouterr().err
+    assert line.startswith("error: --image.encoder.pretrained: found no folder './nowhere'; expected a folder in")
 
 
 def test_an_unknown_dataset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,14 +182,19 @@ def test_a_tokenizer_without_padding_is_refused(refused: Refused, table: Path, b
     (bert / "tokenizer_config.json").unlink()
     save_tokenizer(bert)
     (line,) = refused(table, "--text.encoder.pretrained", bert)
-    assert line == f"pretrained: {str(bert)!r} has a tokenizer without a padding token, expected one with"
+    assert (
+        line == f"--text.encoder.pretrained: {str(bert)!r} has a tokenizer without a padding token, expected one with"
+    )
 
 
 @pytest.mark.parametrize("absent", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_folder_without_one_of_its_files_is_refused(absent: str, refused: Refused, table: Path, bert: Path) -> None:
     (bert / absent).unlink()
     (line,) = refused(table, "--text.encoder.pretrained", bert)
-    assert line.startswith("pretrained: the folder ") and "without the option, training starts from random" in line
+    assert (
+        line.startswith("--text.encoder.pretrained: the folder ")
+        and "without the option, training starts from random" in line
+    )
 
 
 def test_a_text_longer_than_the_tokenizer_was_made_for_is_refused(refused: Refused, table: Path, bert: Path) -> None:

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 
 from bundle.modalities import Modality, Text
 from training.encoder import Encoder
-from training.errors import ConfigError
+from training.errors import ConfigError, PretrainedError
 from training.pretrained import load_pretrained
 
 
@@ -59,7 +59,7 @@ class Transformer(Encoder):
             self.network = load_pretrained(AutoModel, options.pretrained)
             config = self.network.config
             if config.is_encoder_decoder or not hasattr(config, "vocab_size") or not hasattr(config, "hidden_size"):
-                raise ConfigError(
+                raise PretrainedError(
                     f"pretrained: {options.pretrained!r} holds a model of type {config.model_type!r}, expected one "
                     "that encodes text alone, such as bert"
                 )
