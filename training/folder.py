@@ -31,8 +31,9 @@ def alone(folder: Path) -> Iterator[None]:
         _lock(descriptor, folder)
         yield
     finally:
-        _held.discard(descriptor)
-        os.close(descriptor)
+        if descriptor in _held:  # a fork that comes here has let it go
+            _held.remove(descriptor)
+            os.close(descriptor)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
