@@ -1,5 +1,6 @@
 """Reading tables as strings with pandas, with errors that name rows and columns."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -48,8 +49,10 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     """The header is read as a row, since pandas would rename what is there twice and shift rows that are too long."""
+    before = _blank_lines(path)
     with pd.read_csv(
         path,
+        skiprows=before,  # pandas takes a file that begins so for an empty one
         dtype=str,
         header=None,
         na_filter=False,
@@ -74,8 +77,19 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
         frame = spooled(parts()).iloc[:, np.flatnonzero(kept)]
     frame.columns = pd.Index([name for name, found in zip(names, kept, strict=True) if found])
-    frame.index = frame.index + 1
+    frame.index = frame.index + 1 + before
     return frame
+
+
+def _blank_lines(path: Path) -> int:
+    """At the beginning of a file, before anything else."""
+    count = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.removeprefix(BOM_UTF8).strip(b"\r\n"):
+                break
+            count += 1
+    return count
 
 
 def _filled(cells: pd.DataFrame) -> pd.DataFrame:

@@ -38,6 +38,18 @@ def test_a_csv_file_is_the_same_however_many_rows_are_read_at_once(tmp_path: Pat
     assert frame[""].tolist() == ["", "", "", "", "seen"]
 
 
+@pytest.mark.parametrize("before", ["\n", "\r\n\r\n", "\ufeff\n\n\n"])
+def test_blank_lines_before_the_header_are_counted(before: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"{before}a,b\n1,2\n\n3,4\n".encode())
+    frame, first = read_frame(path), before.count("\n") + 2
+    assert frame.to_dict("list") == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert frame.index.tolist() == [first, first + 2]
+    path.write_bytes(before.encode())
+    with pytest.raises(DataError, match="expected a header and rows, found an empty file"):
+        read_frame(path)
+
+
 @pytest.mark.usefixtures("at_once")
 def test_a_row_that_is_too_long_is_named_wherever_it_is(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
