@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bundle.modalities import Genomics, Modality
-from bundle.modalities.genomics import LARGEST
+from bundle.modalities.genomics import LARGEST, MISSING
 from serving.examples import BINARY
 from serving.fields import JSON, MULTIPART
 from serving.model import ServedModel
@@ -26,7 +26,7 @@ MEDIA_TYPES = {
     "image": "image/png, image/jpeg, image/webp, image/bmp, image/gif, image/tiff",
     "pathology": "image/png, image/jpeg, image/tiff, image/bmp, image/webp, image/jp2",
 }
-WORD = r"^[^\u0000]*\S[^\u0000]*$"
+WORD = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 """Something that is not white space, and no NUL."""
 STRICTLY = "Refuse a sample that lacks an input of its model. A server that requires all inputs does so without it."
 BELOW = "Answers whose predicted class is less probable abstain; without it the bundle's own `abstain_below` counts."
@@ -36,7 +36,14 @@ FORM_OPTIONS: Json = {
     ABSTAIN_BELOW: {"type": "number", "minimum": 0, "maximum": 1, "description": BELOW},
 }
 JSON_OPTIONS: Json = FORM_OPTIONS | {REQUIRE_ALL: {"type": "boolean", "description": STRICTLY}}
-NUMBER: Json = {"anyOf": [{"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, {"type": "null"}]}
+DIGITS = r"^[+-]?([0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12})([eE]-[0-9]{1,2})?$"
+"""A number as it stands in a CSV cell; none of them is over `LARGEST`."""
+NOTHING = rf"^\s*({'|'.join(''.join(f'[{letter}{letter.upper()}]' for letter in word) for word in MISSING)})\s*$"
+"""A missing value as it stands there."""
+FIGURE: Json = {
+    "anyOf": [{"type": "number", "minimum": -LARGEST, "maximum": LARGEST}, {"type": "string", "pattern": DIGITS}]
+}
+CELL: Json = {"anyOf": [*FIGURE["anyOf"], {"type": "null"}, {"type": "string", "pattern": NOTHING}]}
 
 
 def predict_body(models: Sequence[ServedModel], settings: Settings) -> Json:
@@ -133,7 +140,7 @@ def _encoding(models: Sequence[ServedModel]) -> Json:
 def _form(model: ServedModel, models: Sequence[ServedModel], settings: Settings) -> Json:
     binary: Json = {"type": "string", "contentMediaType": BINARY}
     properties = {
-        name: binary if model.fields[name] == FILE else _value(modality, settings)
+        name: binary if model.fields[name] == FILE else _part(modality, settings)
         for name, modality in model.predictor.modalities.items()
     }
     return _closed(model, properties | FORM_OPTIONS, choices(model, models, properties, settings.require_all, NO))
@@ -148,26 +155,35 @@ def _object(model: ServedModel, models: Sequence[ServedModel], settings: Setting
     return _closed(model, values | JSON_OPTIONS, choices(model, models, values, settings.require_all, [False]))
 
 
+def _part(modality: Modality, settings: Settings) -> Json:
+    """An input that is no file, as a part of a form: there, a list would stand for several parts."""
+    return _by_name(modality.columns) if isinstance(modality, Genomics) else _value(modality, settings)
+
+
 def _value(modality: Modality, settings: Settings) -> Json:
     """An input that is no file."""
     if not isinstance(modality, Genomics):
         return {"type": "string", "minLength": 1, "maxLength": settings.characters, "pattern": WORD}
     columns = modality.columns
-    by_name: Json = {"type": "object", "minProperties": 1}
-    if len(columns) <= MOST_COLUMNS:
-        by_name |= {"properties": dict.fromkeys(columns, NUMBER), "additionalProperties": False}
-    else:
-        by_name |= {"additionalProperties": NUMBER, "maxProperties": len(columns)}
-    if len(columns) <= FEW_COLUMNS:
-        by_name["anyOf"] = [{"required": [name], "properties": {name: {"type": "number"}}} for name in columns]
     in_order: Json = {
         "type": "array",
         "minItems": len(columns),
         "maxItems": len(columns),
-        "items": NUMBER,
-        "contains": {"type": "number"},
+        "items": CELL,
+        "contains": FIGURE,
     }
-    return {"oneOf": [by_name, in_order]}
+    return {"oneOf": [_by_name(columns), in_order]}
+
+
+def _by_name(columns: Sequence[str]) -> Json:
+    by_name: Json = {"type": "object", "minProperties": 1}
+    if len(columns) <= MOST_COLUMNS:
+        by_name |= {"properties": dict.fromkeys(columns, CELL), "additionalProperties": False}
+    else:
+        by_name |= {"additionalProperties": CELL, "maxProperties": len(columns)}
+    if len(columns) <= FEW_COLUMNS:
+        by_name["anyOf"] = [{"required": [name], "properties": {name: FIGURE}} for name in columns]
+    return by_name
 
 
 def _closed(model: ServedModel, properties: Json, choices: list[Json]) -> Json:
