@@ -13,10 +13,9 @@ import pandas as pd
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from bundle.tables.table import is_parquet
 from training.cells import columns_at_once, rows_at_once, spooled
 from training.errors import DataError
-
-PARQUET = (".parquet", ".pq")
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -29,7 +28,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         DataError: no such file, another format, a column name that is there twice, no rows, or no place for the cells.
     """
     try:
-        frame = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path)
+        frame = _read_parquet(path) if is_parquet(path) else _read_csv(path)
     except FileNotFoundError:
         raise DataError(f"expected a CSV or Parquet table, found no file {path}") from None
     except (pd.errors.EmptyDataError, StopIteration):

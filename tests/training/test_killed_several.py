@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,18 +11,22 @@ import psutil
 from tests.conftest import ROOT
 from tests.training.curves import curves
 from tests.training.tables import QUICK
+from tests.training.test_distributed import LAUNCH
 from tests.training.test_killed import BRIDGE
 from tests.training.test_resume import assert_same_runs
 from training import checkpoint
 
-LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training.fit")
 PATIENCE = 120.0
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
     settings = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*LAUNCH, *arguments], cwd=ROOT, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*LAUNCH, "training.fit", *arguments],
+        cwd=ROOT,
+        env=settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
@@ -62,9 +65,13 @@ def test_two_processes_killed_within_their_epochs_end_bit_for_bit_as_in_peace(
     chance, reached = random.Random(0), ""
     for which, more in (("all", 3), ("1", 2), ("0", 3)):
         launcher = start(*(named if not reached else ["--resume"]), "--out", str(out))
-        for _ in range(more):
-            reached = wait_for_more(out, reached, launcher)
-        time.sleep(chance.uniform(0, 0.05))
+        try:
+            for _ in range(more):
+                reached = wait_for_more(out, reached, launcher)
+            time.sleep(chance.uniform(0, 0.05))
+        except AssertionError:
+            kill(launcher, "all")  # what it started would go on by itself
+            raise
         kill(launcher, which)
         assert not (out / checkpoint.RUN).exists(), "it was over before it was killed"
     assert start("--resume", "--out", str(out)).wait(PATIENCE) == 0
