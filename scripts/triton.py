@@ -8,6 +8,7 @@ flavour of `python -m export … --triton`. Its backend needs numpy below 2, and
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,10 @@ MEMORY = Path("/dev/shm")
 """Where shared memory is seen as files."""
 PATIENCE = 60.0
 """Seconds a server has to become ready."""
+TOLD = re.compile(r"E\d{4} [^]]*\] *(?P<error>.*)|\| *(?P<model>.*UNAVAILABLE: .*?)[ |]*|(?P<end>error: .*)")
+"""Lines of a server's log that say what went wrong, of others that tell a model's state or what was loaded."""
+CARDLESS = "CudaDriverHelper"
+"""Of the error that every server without a card logs, and goes on."""
 ECHO = """
 import triton_python_backend_utils as pb_utils
 import numpy, onnxruntime
@@ -138,7 +143,7 @@ def started(repository: Path, log: Path, server: Path | None = None) -> Iterator
     """A server that has loaded every model of a repository, stopped at the end.
 
     Raises:
-        Unavailable: it is not installed, or does not become ready; the end of its log says why.
+        Unavailable: it is not installed, or does not become ready; its log says why.
     """
     running = start(repository, log, installed() if server is None else server)
     try:
@@ -179,7 +184,15 @@ def wait(running: Triton) -> None:
                 return
         except OSError:
             time.sleep(0.05)
-    raise Unavailable(f"the Triton server did not become ready:\n{running.log.read_text(errors='replace')[-3000:]}")
+    raise Unavailable(f"the Triton server did not become ready: {reason(running.log.read_text(errors='replace'))}")
+
+
+def reason(log: str) -> str:
+    """What went wrong by a server's log, in one line: its errors and models that are unavailable, else how it ends."""
+    lines = log.splitlines()
+    found = [match[match.lastgroup or 0] for line in lines if (match := TOLD.fullmatch(line.strip()))]
+    told = [" ".join(text.replace("|", " ").split()) for text in found if CARDLESS not in text]
+    return "; ".join(dict.fromkeys(told)) or next((line.strip() for line in reversed(lines) if line.strip()), "no log")
 
 
 def free_port() -> int:
@@ -189,26 +202,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def serve(repository: Path) -> int:
+    """Serve until Ctrl-C, SIGTERM or the server's own end; returns 0, or the code that it ended with as a shell has it.
+
+    Raises:
+        Unavailable: there is no server, or it does not become ready.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # so that the server ends too
+    try:
+        with tempfile.NamedTemporaryFile() as log, started(repository, Path(log.name)) as running:
+            print(f"HTTP http://127.0.0.1:{running.http}, gRPC grpc://127.0.0.1:{running.grpc}", flush=True)
+            code = running.process.wait()
+    except KeyboardInterrupt:
+        return 0
+    return code if code >= 0 else 128 - code
+
+
 def main(arguments: list[str]) -> int:
     """Install or serve; 2 and one line where that cannot be."""
-    match arguments:
-        case ["install"]:
-            try:
+    consequence = "no Triton server here, tests of it are skipped"
+    try:
+        match arguments:
+            case ["install"]:
                 install()
-            except Unavailable as error:
-                print(f"no Triton server here, tests of it are skipped: {error}", file=sys.stderr)
+            case ["serve", repository]:
+                consequence = "nothing is served"
+                return serve(Path(repository))
+            case _:
+                print(__doc__, file=sys.stderr)
                 return 2
-        case ["serve", repository]:
-            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # so that the server ends too
-            with tempfile.NamedTemporaryFile() as log, started(Path(repository), Path(log.name)) as running:
-                print(f"HTTP http://127.0.0.1:{running.http}, gRPC grpc://127.0.0.1:{running.grpc}", flush=True)
-                try:
-                    running.process.wait()
-                except KeyboardInterrupt:
-                    return 0
-        case _:
-            print(__doc__, file=sys.stderr)
-            return 2
+    except Unavailable as error:
+        print(f"{consequence}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
