@@ -130,6 +130,11 @@ class Options:
     def _of_bundle(self, fewer: str) -> Path:
         if fewer:
             raise ExportError(f"{self.source} is a bundle already: {fewer} is for the export of a run")
+        if self.to is not None and self.tensorrt_check:
+            raise ExportError(
+                f"{self.source} is a bundle already, and --tensorrt-check makes none: expected no --to beside it, "
+                f"found {self.to}; leave --to out"
+            )
         builds = self.tensorrt is not None and not self.tensorrt_check
         if self.to is None and builds:
             raise ExportError(f"{self.source} is a bundle, which never changes: expected --to OTHER for the engine")

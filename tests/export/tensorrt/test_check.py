@@ -144,7 +144,11 @@ def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--tensorrt-check"], "expected --tensorrt PRECISION beside it"),
         (["--tensorrt", "fp16"], "is a bundle, which never changes: expected --to OTHER for the engine"),
-        (["--tensorrt", "fp16", "--tensorrt-check", "--to", "other"], "is a bundle already: --triton REPOSITORY and"),
+        (
+            ["--tensorrt", "fp16", "--tensorrt-check", "--to", "other"],
+            "makes none: expected no --to beside it, found other",
+        ),
+        (["--to", "other"], "is a bundle already: --triton REPOSITORY and --tensorrt PRECISION, with --to OTHER or"),
         (
             ["--tensorrt", "int8", "--quantize", "int8", "--to", "other"],
             "--quantize int8 makes another graph than --tensorrt",
