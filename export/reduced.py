@@ -1,6 +1,6 @@
 """A proved graph in 32 bits to one in fewer, measured on every held-out sample before it may take its place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +58,8 @@ def reduce(
     data = Data(run, wanted.option)
     path, names, trained, held = folder / GRAPH, tuple(run.modalities), data.trained, data.held_out
     size = path.stat().st_size
-    model, seen = onnx.load(path), list[Feed]()
+    model = onnx.load(path)
+    seen: Sequence[Feed] = ()
     ways: Mapping[str, str]
     fused = None
     if wanted.precision is None:
@@ -149,7 +150,7 @@ def prove_promises(run: Checkpoint, model: onnx.ModelProto, session: Any, known:
     promises.prove_absence(session, run.modalities, [known[0], *masks])
 
 
-def score(session: Any, feeds: list[Feed], trained: Scores) -> Scores:
+def score(session: Any, feeds: Iterable[Feed], trained: Scores) -> Scores:
     """What a graph in fewer bits gives for the samples of a split. What deletions cost is kept as it was trained."""
     found = [parity.run(session, feed) for feed in feeds]
     joined = {name: np.concatenate([one[name] for one in found]) for name in found[0]}

@@ -1,6 +1,6 @@
 """Proof that an engine answers as the graph that it was built from, on the card that it was built for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from bundle.answer import LOGITS, PRESENT, softmax
@@ -25,7 +25,7 @@ class Runs(Protocol):
         ...
 
 
-def prove(engine: Runs, session: Any, feeds: Sequence[Feed], precision: Precision, most: int) -> Proof:
+def prove(engine: Runs, session: Any, feeds: Iterable[Feed], precision: Precision, most: int) -> Proof:
     """Compare all outputs on all samples, and every sample's label.
 
     Args:
@@ -57,7 +57,7 @@ def prove(engine: Runs, session: Any, feeds: Sequence[Feed], precision: Precisio
     return Proof(samples, worst, tolerance, ties)
 
 
-def parts(feeds: Sequence[Feed], most: int) -> Iterator[Feed]:
+def parts(feeds: Iterable[Feed], most: int) -> Iterator[Feed]:
     """The same batches, those of over `most` samples in several."""
     for feed in feeds:
         for start in range(0, len(feed[PRESENT]), most):

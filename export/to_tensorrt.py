@@ -6,9 +6,10 @@ laptop by TensorRT-RTX is what TensorRT builds on the card.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def ready() -> Library:
 
 
 def add_engine(
-    bundle: Path, precision: Precision, asked: EngineOptions, held_out: Sequence[Feed], library: Library
+    bundle: Path, precision: Precision, asked: EngineOptions, held_out: Iterable[Feed], library: Library
 ) -> Plan:
     """Build, prove and store an engine for the card that is there; the manifest is written anew.
 
@@ -141,7 +142,7 @@ def add_engine(
     content = build(library, graph, _shapes(modalities, asked))
     if len(content) > LARGEST:
         raise ExportError(f"expected an engine of at most {LARGEST:,} bytes, found one of {len(content):,}")
-    feeds = [*known(bundle, modalities, asked), *held_out]
+    feeds = chain(known(bundle, modalities, asked), held_out)
     session = parity.load(bundle / (SYMMETRIC if precision == "int8" else GRAPH), optimised=precision != "int8")
     proof = prove(Execution(library, content), session, feeds, precision, asked.max_batch)
     file = f"{FOLDER}{precision}-sm{capability.replace('.', '')}{END}"

@@ -1,5 +1,6 @@
 """What `--tensorrt` asks for, done to a bundle in the making: the graph in eight bits, then an engine or a check."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,21 +46,21 @@ class Asked:
         """
         assert self._library is not None, "find comes first"
         told: list[str] = []
-        held_out: list[Feed] = []
+        held_out: Iterable[Feed] | None = None
         if run is not None and self.precision == "int8":
             data = Data(run, OPTION)
             found = to_symmetric(run, bundle, data)
             restate(bundle, Manifest.read(bundle), {"tensorrt_int8": facts(found)})
             told.append(f"int8 for TensorRT: {found.told}")
-            held_out = _joined(data)
+            held_out = data.joined
         if self.only_checked:
             return [*told, check(bundle, self.precision, self.options).told]
-        if run is not None and not held_out:
+        if run is not None and held_out is None:
             try:
-                held_out = _joined(Data(run, "proving an engine on held-out samples"))
+                held_out = Data(run, "proving an engine on held-out samples").joined
             except ExportError as error:
                 told.append(f"the engine is proved on golden samples only: {error}")
-        return [*told, tell(add_engine(bundle, self.precision, self.options, held_out, self._library))]
+        return [*told, tell(add_engine(bundle, self.precision, self.options, held_out or (), self._library))]
 
 
 def tell(plan: Plan) -> str:
@@ -70,7 +71,3 @@ def tell(plan: Plan) -> str:
         f"{plan.file}: TensorRT {plan.tensorrt}, {plan.card} ({plan.compute_capability}); within "
         f"{proof.difference:.1e} of the graph, of {proof.tolerance:g} allowed, on {proof.samples} samples{ties}"
     )
-
-
-def _joined(data: Data) -> list[Feed]:
-    return [feed for split in ("val", "test") for feed in data.held_out[split]]
