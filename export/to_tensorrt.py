@@ -26,6 +26,8 @@ from bundle.modalities import Modality
 from bundle.plan import END, FOLDER, Plan
 from bundle.predictor import Predictor
 from export import parity
+from export.assemble import CARD
+from export.cards.tensorrt import with_tensorrt
 from export.errors import ExportError
 from export.feeds import Feed, masked
 from export.half import to_half
@@ -167,7 +169,7 @@ def known(bundle: Path, modalities: Mapping[str, Modality], asked: EngineOptions
 
 
 def restate(bundle: Path, manifest: Manifest, facts: Mapping[str, Any] | None = None) -> None:
-    """Write the manifest of a bundle that got further files, and check it as its users will.
+    """Write the manifest and the card of a bundle that got further files, and check it as its users will.
 
     Args:
         bundle: its folder.
@@ -177,12 +179,15 @@ def restate(bundle: Path, manifest: Manifest, facts: Mapping[str, Any] | None = 
     Raises:
         ManifestError: the bundle must not be used.
     """
-    names = [path.relative_to(bundle).as_posix() for path in sorted(bundle.rglob("*")) if path.is_file()]
-    files = {name: hash_of(bundle / name) for name in names if name != FILE}
     told = json.loads(json.dumps(manifest.provenance))
     if facts is not None:
         told.setdefault("export", {}).update(facts)
-    (bundle / FILE).write_text(replace(manifest, files=files, provenance=told).to_json(), encoding="utf-8")
+    stated, card_file = replace(manifest, provenance=told), bundle / CARD
+    if card_file.is_file():
+        card_file.write_text(with_tensorrt(card_file.read_text(encoding="utf-8"), stated), encoding="utf-8")
+    names = [path.relative_to(bundle).as_posix() for path in sorted(bundle.rglob("*")) if path.is_file()]
+    files = {name: hash_of(bundle / name) for name in names if name != FILE}
+    (bundle / FILE).write_text(replace(stated, files=files).to_json(), encoding="utf-8")
     Predictor(bundle)
 
 

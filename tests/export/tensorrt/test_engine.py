@@ -16,6 +16,7 @@ from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from export import tensorrt_run
 from export.__main__ import main
+from export.assemble import CARD
 from export.errors import ExportError, ValueMismatch
 from export.feeds import Feed, random_feed
 from export.parity import load
@@ -63,6 +64,15 @@ def test_a_bundle_gets_an_engine_and_is_served_by_triton(
     assert served.read_bytes() == (other / FILE).read_bytes()
     assert main([str(other), "--to", str(tmp_path / "both"), "--tensorrt", "fp32", *arguments]) == 0
     assert [one.file for one in Manifest.read(tmp_path / "both").engines] == [FILE, "engines/fp32-sm90.plan"]
+    assert "TensorRT" not in (bundle / CARD).read_text()
+    options = " --tensorrt-engine.max-batch 8 --tensorrt-engine.usual-batch 2"
+    export = f"\npython -m export RUN --to BUNDLE --tensorrt fp16{options}\n"
+    further = f"python -m export BUNDLE --to OTHER --tensorrt fp32{options}\n"
+    row = f"| {FILE} | a card that is none (9.0) | 10.16.1.11 | 8 | {plan.proof.samples} |"
+    one, both = ((folder / CARD).read_text() for folder in (other, tmp_path / "both"))
+    assert row in one and f"{export}```\n" in one and "fp32" not in one
+    assert both.count(row) == both.count("\n## TensorRT\n") == 1 and "| engines/fp32-sm90.plan | a card" in both
+    assert f"{export}{further}```\n" in both
 
 
 def test_a_run_is_exported_with_an_engine(

@@ -14,6 +14,7 @@ from bundle.predictor import Predictor
 from bundle.selfcheck import selfcheck
 from export import acceptance
 from export.__main__ import main
+from export.assemble import CARD
 from export.data import CALIBRATED, Data
 from export.errors import ExportError, NotAccepted
 from export.tensorrt_int8 import SYMMETRIC, to_symmetric
@@ -51,6 +52,16 @@ def test_the_graph_stands_beside_the_bundle_s_own_and_says_what_it_costs(bundle:
     assert told["before"]["bytes"] == (bundle / GRAPH).stat().st_size
     assert 0 < told["difference"] < 0.1 and manifest.provenance["export"]["quantization"] is None
     assert selfcheck(Predictor(bundle)) == 4
+
+
+def test_the_card_states_it_and_how_it_is_made(bundle: Path) -> None:
+    text, facts = (bundle / CARD).read_text(), Manifest.read(bundle).provenance["export"]["tensorrt_int8"]
+    part = text.split("\n## TensorRT\n")[1].split("\n## ")[0]
+    assert "`engines/int8.onnx`" in part and "There is no engine." in part
+    before, after = facts["before"], facts["after"]
+    assert f"On {facts['samples']} test samples: accuracy {before['accuracy']:.4f} -> {after['accuracy']:.4f}" in part
+    assert f"ECE {before['calibration_error']:.4f} -> {after['calibration_error']:.4f}" in part
+    assert "\npython -m export RUN --to BUNDLE --tensorrt int8 --tensorrt-check\n```\n" in text
 
 
 def test_it_is_symmetric_around_zero_with_floating_biases(bundle: Path) -> None:
