@@ -31,6 +31,7 @@ from export.cards.tensorrt import with_tensorrt
 from export.errors import ExportError
 from export.feeds import Feed, masked
 from export.half import to_half
+from export.tensorrt_bounds import bound
 from export.tensorrt_build import Shapes, build
 from export.tensorrt_int8 import SYMMETRIC, golden_samples
 from export.tensorrt_library import Library, tensorrt, tensorrt_rtx
@@ -102,6 +103,7 @@ def graph_of(bundle: Path, manifest: Manifest, precision: Precision) -> bytes:
         return content
     model = onnx.load_from_string(content)
     to_half(model, manifest.modalities, precision)
+    bound(model)
     return bytes(model.SerializeToString())
 
 

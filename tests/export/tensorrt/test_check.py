@@ -1,6 +1,7 @@
 """Every graph that an export makes is parsed and compiled by TensorRT-RTX, without a GPU; what it refuses is named."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from export.tensorrt_build import Shapes, build
 from export.tensorrt_library import Library, tensorrt, tensorrt_rtx
 from export.tensorrt_shapes import EngineOptions
 from export.to_tensorrt import check, graph_of
+from tests.conftest import ROOT
 from tests.export.conftest import Exported
 from tests.export.tensorrt.conftest import WANTED
 from training.checkpoint import Checkpoint
@@ -113,6 +115,16 @@ def test_a_bundle_is_checked_from_the_command_line(
         capsys.readouterr().out,
     )
     assert sorted(bundle.iterdir()) == before
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_check_says_nothing_but_its_own_line(rtx: Library, encoded: Encoded, precision: str) -> None:
+    bundle = encoded("resnet").bundle
+    command = [sys.executable, "-m", "export", str(bundle), "--tensorrt", precision, "--tensorrt-check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    [line] = done.stdout.splitlines()
+    assert line.startswith(f"TensorRT-RTX {rtx.version} parses the {precision} graph and builds an engine of it")
 
 
 def test_without_tensorrt_it_says_what_to_install(
