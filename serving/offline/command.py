@@ -1,10 +1,11 @@
 """The command of an offline run, and how it goes: what is kept, what is still to be answered, what is written."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import tyro
 
@@ -13,19 +14,26 @@ from bundle.execution import Target
 from bundle.tables.progress import RunProgress
 from bundle.tables.table import is_parquet, parquet
 from bundle.tables.writing import check_name
-from serving.measuring import batch_size
 from serving.offline import on_ray
 from serving.offline.errors import InvalidOption
 from serving.offline.joining import join
 from serving.offline.parts import Parts
 from serving.offline.plan import Plan, Rules, Shard
-from serving.offline.worker import Means, Part, Worker
+from serving.offline.worker import Found, Means, Part, Worker
 from serving.settings import Settings, cores
 
 SOME_FAILED = 3
 STOPPED = 130
-MOST = 64
-"""Samples of an inference that are tried where none are given."""
+
+
+class Engine(Protocol):
+    """What answers parts."""
+
+    def found(self, batch: int | None) -> Found:
+        """What a worker says of its machine; it measures `batch` where that is None."""
+
+    def parts(self, numbers: Iterable[int], batch: int) -> Iterator[Part]:
+        """The parts of these numbers, in any order."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class Offline:
     genomics in all columns named gene_... An empty cell is a missing modality, which the answer does without."""
     out: Path
     """CSV or Parquet file to write: the table's columns (but for the genes) and those of the answers, in the order of
-    the table. A column whose name is taken, such as the true label, is named answer_..."""
+    the table. A column whose name is taken, such as the true label, is named answer_... Its folder is made where there
+    is none."""
     shard: str = "1/1"
     """Which of how many parts of the table, such as 3/16: rows that are next to each other. The answers of 3/16 go to
     OUT-03-of-16.parquet; those of all shards, one after the other, are the table."""
@@ -66,8 +75,9 @@ class Offline:
     workers: int | None = None
     """Workers of Ray; without it as many as there are cores for."""
     providers: tuple[Target, ...] = ("cpu",)
-    """Where the graph may run, best first; a bundle that runs on none of them is refused. How a GPU is used is said by
-    the variables of the service, INFOBRIDGE_GPU_DEVICE and so on."""
+    """Where the graph may run, best first: the first that works is taken, and the others before it are told. A bundle
+    that runs on none of them is refused, and so is going on in another precision or with another provider. How a GPU is
+    used is said by the variables of the service, INFOBRIDGE_GPU_DEVICE and so on."""
     require_gpu: tyro.conf.FlagCreatePairsOff[bool] = False
     """Refuse to begin, rather than run on the CPU, where no GPU works."""
     part: int = 256
@@ -122,20 +132,21 @@ def run(command: Offline) -> int:
     Raises:
         BundleError, SettingsError: the run could not be finished; the message says what is kept.
     """
-    plan = make_plan(command)
+    plan, means = make_plan(command), command.means()
     folder = plan.out.with_name(plan.out.name + ".parts")
     if plan.out.exists() and not (folder / "run.json").exists() and not command.overwrite:
         raise TableError(f"{plan.out} is there already; --overwrite answers all rows anew and replaces it")
     total = sum(map(plan.size, range(plan.parts)))
     with Parts(folder, plan.identity(), command.batch, command.overwrite) as parts:
         try:
-            answer(command, plan, parts)
+            answer(command, plan, means, parts)
             join(plan, parts)
         except KeyboardInterrupt:
-            print(f"stopped; {_kept(plan, parts)}", file=sys.stderr)
+            print(f"stopped; {_kept(plan, parts) or 'nothing is answered yet'}", file=sys.stderr)
             return STOPPED
         except BundleError as error:
-            raise BundleError(f"{error}; {_kept(plan, parts)}") from error
+            kept = _kept(plan, parts)
+            raise BundleError(f"{error}; {kept}" if kept else str(error)) from error
         parts.remove()
         errors = parts.errors
     print(f"{plan.out}: {total - errors} answers" + (f", {errors} errors" if errors else ""))
@@ -155,35 +166,41 @@ def make_plan(command: Offline) -> Plan:
     return replace(plan, out=shard.path(command.out), shard=shard, part=command.part)
 
 
-def answer(command: Offline, plan: Plan, parts: Parts) -> None:
-    """Answer the parts that are not there yet."""
+def answer(command: Offline, plan: Plan, means: Means, parts: Parts) -> None:
+    """Answer the parts that are not there yet.
+
+    Raises:
+        BundleError: the bundle cannot be used, or what is kept was computed otherwise.
+    """
     wanted = [number for number in range(plan.parts) if number not in parts.done]
     done = sum(plan.size(number) for number in parts.done)
     if not wanted:
         return
-    with RunProgress(done + sum(map(plan.size, wanted)), done, parts.errors) as progress:
-        for part in _answered(command, plan, parts, wanted):
+    with ExitStack() as stack:
+        if command.engine == "ray":
+            engine: Engine = stack.enter_context(on_ray.Workers(plan, means, command.workers))
+        else:
+            engine = Worker(plan, means)
+        found = engine.found(parts.batch)
+        _tell(found, means)
+        parts.settle(found.batch, found.arithmetic)
+        progress = stack.enter_context(RunProgress(done + sum(map(plan.size, wanted)), done, parts.errors))
+        for part in engine.parts(wanted, found.batch):
             parts.put(part.number, part.errors, part.content)
             progress.advance(part.errors, part.rows)
 
 
-def _answered(command: Offline, plan: Plan, parts: Parts, wanted: list[int]) -> Iterator[Part]:
-    means = command.means()
-    worker = Worker(plan, means) if command.engine == "local" or parts.batch is None else None
-    batch = parts.batch
-    if batch is None:
-        assert worker is not None
-        batch = batch_size(worker.predictor, MOST)
-    if not parts.done:
-        parts.settle(batch)
-    if command.engine == "ray":
-        del worker
-        return on_ray.parts(plan, wanted, means, batch, command.workers)
-    assert worker is not None
-    return worker.parts(wanted, batch)
+def _tell(found: Found, means: Means) -> None:
+    """Say where the graph runs, if that was a question, and what it cannot run on: never quietly elsewhere."""
+    for target, reason in found.refused.items():
+        print(f"not on {target}: {reason}", file=sys.stderr)
+    if means.execution.targets != ("cpu",):
+        print(f"on {found.device}, in {found.arithmetic}", file=sys.stderr)
 
 
 def _kept(plan: Plan, parts: Parts) -> str:
     known = sum(map(plan.size, parts.done))
+    if not known:
+        return ""
     start, stop = plan.bounds
     return f"{parts.folder} keeps {known} of {stop - start} rows, and the same command goes on from there"

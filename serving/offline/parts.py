@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ STATE = "run.json"
 NAME = re.compile(r"(\d{8})-(\d+)")
 """Number of a part, and how many of its rows are errors."""
 BATCH = "batch"
+ARITHMETIC = "arithmetic"
 
 
 class Parts:
@@ -24,7 +26,7 @@ class Parts:
         folder: made where it is absent.
         identity: what the run is of; what is kept of another run is refused.
         batch: samples of an inference where that was asked for; None takes what an earlier run measured, if any.
-        anew: forget what the folder holds.
+        anew: take what the folder holds for nothing; it is deleted once the new run is settled.
 
     Raises:
         TableError: another run holds or wrote the folder, or it cannot be read or written.
@@ -34,6 +36,10 @@ class Parts:
         self.folder = folder
         self.batch: int | None = None
         """Samples of an inference, once that is settled."""
+        self.done: dict[int, int] = {}
+        """Parts that are there, with how many of their rows are errors."""
+        self._arithmetic = ""
+        self._locked = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._state = (folder / STATE).open("a+b")
@@ -41,9 +47,9 @@ class Parts:
             raise TableError(f"{folder}: expected a folder to write into, {error.strerror}") from None
         try:
             fcntl.flock(self._state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if anew:
-                self._forget()
-            self.done = self._found()
+            self._locked = True
+            if not anew:
+                self.done = self._found()
             self._identity = json.loads(json.dumps(identity))
             self._open(batch)
         except BlockingIOError:
@@ -67,7 +73,11 @@ class Parts:
         self.close()
 
     def close(self) -> None:
-        """Let another run have the folder."""
+        """Let another run have the folder, which is deleted where it keeps nothing."""
+        with suppress(OSError):
+            if self._locked and [path.name for path in self.folder.iterdir()] == [STATE]:
+                self.remove()
+        self._locked = False
         self._state.close()
 
     @property
@@ -75,16 +85,27 @@ class Parts:
         """Rows of the parts that are errors."""
         return sum(self.done.values())
 
-    def settle(self, batch: int) -> None:
-        """Keep how many samples an inference has: with another number the last digits of answers may differ.
+    def settle(self, batch: int, arithmetic: str) -> None:
+        """Keep how the rows are computed, or compare it with how those that are kept were: answers differ by it.
+
+        Args:
+            batch: samples of an inference; with another number the last digits of answers may differ.
+            arithmetic: what the graph computes in, and by whom.
 
         Raises:
-            TableError: it cannot be written.
+            TableError: it cannot be written, or what is kept was computed otherwise.
         """
         self.batch = batch
-        content = json.dumps(self._identity | {BATCH: batch}).encode() + b"\n"
+        if self.done:
+            if arithmetic != self._arithmetic:
+                raise TableError(
+                    f"{self.folder} is of a run that computed in {self._arithmetic}, found {arithmetic}; give the same "
+                    "providers where they work, another --out, or --overwrite to begin anew"
+                )
+            return
+        content = json.dumps(self._identity | {BATCH: batch, ARITHMETIC: arithmetic}).encode() + b"\n"
         try:
-            self._state.truncate(0)
+            self._forget()
             self._state.write(content)
             self._state.flush()
             os.fsync(self._state.fileno())
@@ -139,16 +160,19 @@ class Parts:
         stated = self._state.read()
         if not self.done or not stated:
             if self.done:
-                self._forget()  # left of a run that was finished
-                self.done = {}
+                self.done = {}  # left of a run that was finished
             self.batch = batch
             return
         try:
             found = dict(json.loads(stated))
             measured = int(found[BATCH])
+            self._arithmetic = str(found.get(ARITHMETIC))
         except (ValueError, KeyError, TypeError):
             raise TableError(f"{self.folder / STATE} is damaged; begin anew with --overwrite") from None
-        wanted = self._identity | {BATCH: measured if batch is None else batch}
+        wanted = self._identity | {
+            BATCH: measured if batch is None else batch,
+            ARITHMETIC: found.get(ARITHMETIC),
+        }
         other = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         if other:
             raise TableError(

@@ -13,7 +13,7 @@ from bundle.tables.answers import Layout
 from bundle.tables.columns import Columns, choose, listed
 from bundle.tables.table import Row, Table
 
-FORMAT = "infobridge offline 1"
+FORMAT = "infobridge offline 2"
 
 
 @dataclass(frozen=True)

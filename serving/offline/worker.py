@@ -4,15 +4,19 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bundle.execution import Execution
+from bundle.execution import Execution, Target
 from bundle.predictor import ON_CPU, Predictor
 from bundle.selfcheck import selfcheck
 from bundle.tables.answers import ERROR
 from bundle.tables.table import is_parquet
 from bundle.tables.writing import csv_rows, parquet_rows
+from serving.measuring import batch_size
 from serving.memory import return_large_blocks
 from serving.offline.answering import Answering
 from serving.offline.plan import Plan
+
+MOST = 64
+"""Samples of an inference that are tried where none are given."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,20 @@ class Means:
     """Of one inference; None takes every core."""
     execution: Execution = ON_CPU
     """Where the graph may run, and how."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the first worker settles for a run, since the last digits of answers depend on it."""
+
+    batch: int
+    """Samples of an inference."""
+    arithmetic: str
+    """What the answers are computed in, and by whom: `fp32 by CPUExecutionProvider`."""
+    device: str
+    """`cpu`, or the GPU with its number."""
+    refused: dict[Target, str]
+    """Where it was asked to run before, and why it cannot."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,21 @@ class Worker:
         self._plan, self._threads = plan, means.threads
         self.predictor = Predictor(plan.bundle, means.execution, means.inference_threads)
         selfcheck(self.predictor)
+
+    @property
+    def arithmetic(self) -> str:
+        """What the answers are computed in, and by whom: `fp32 by CPUExecutionProvider`."""
+        running = self.predictor.running
+        return f"{running.precision} by {running.provider}"
+
+    def found(self, batch: int | None) -> "Found":
+        """What this worker's machine says of the bundle.
+
+        Args:
+            batch: samples of an inference; None measures how many repay.
+        """
+        measured = batch_size(self.predictor, MOST) if batch is None else batch
+        return Found(measured, self.arithmetic, self.predictor.running.device, dict(self.predictor.refused))
 
     def parts(self, numbers: Iterable[int], batch: int) -> Iterator[Part]:
         """The parts of these numbers, one after the other.

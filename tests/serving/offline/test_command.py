@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import tyro
 
-from serving.offline import command
+from serving.offline import command, worker
 from serving.offline.joining import join
+from serving.offline.parts import Parts
 from serving.offline.worker import Worker
 from tests.serving.offline import pairs
 from tests.serving.offline.conftest import Run
@@ -46,6 +47,47 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     table = pairs.write(folder / "refused.csv", 4)
     code, shown, errors = run(table, tmp_path / "answers.csv", *arguments)
     assert (code, shown) == (2, "") and message in errors and len(errors.splitlines()) == 1
+
+
+def test_a_gpu_that_cannot_be_used_is_told_and_so_is_what_runs(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFOBRIDGE_GPU_DEVICE", "999")
+    table = pairs.write(folder / "fallback.csv", 8, broken=0)
+    code, _, errors = run(table, tmp_path / "answers.csv", "--providers", "cuda", "cpu")
+    told, runs, *_ = errors.splitlines()
+    assert code == 0 and told.startswith("not on cuda: ") and runs == "on cpu, in fp32 by CPUExecutionProvider"
+    code, _, errors = run(table, tmp_path / "again.csv")
+    assert code == 0 and "on cpu" not in errors
+
+
+def test_a_run_that_is_refused_leaves_nothing_and_forgets_nothing(folder: Path, tmp_path: Path, run: Run) -> None:
+    table, out = pairs.write(folder / "refused.csv", 8, broken=0), tmp_path / "answers.csv"
+    code, _, errors = run(table, out, "--providers", "cuda", "--batch", "4")
+    if code == 0:
+        pytest.skip("CUDA works here")
+    assert code == 2 and "goes on from there" not in errors and not list(tmp_path.iterdir())
+
+
+def test_going_on_with_another_provider_is_refused(
+    folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, out = pairs.write(folder / "other.csv", 16, broken=0), tmp_path / "answers.csv"
+    put = Parts.put
+
+    def stopping(self: Parts, part: int, errors: int, content: bytes) -> None:
+        put(self, part, errors, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "put", stopping)
+        assert run(table, out, "--part", "4")[0] == 130
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "arithmetic", "tf32 by CUDAExecutionProvider")
+        code, _, errors = run(table, out, "--part", "4")
+    assert code == 2 and "computed in fp32 by CPUExecutionProvider, found tf32 by CUDAExecutionProvider" in errors
+    assert "keeps 4 of 16 rows" in errors
+    assert run(table, out, "--part", "4")[0] == 0
 
 
 def test_places_that_make_no_sense_are_refused(folder: Path, tmp_path: Path, run: Run) -> None:
@@ -92,7 +134,7 @@ def test_a_measured_batch_is_kept_for_the_runs_that_go_on(
     folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = iter([2, 8])
-    monkeypatch.setattr(command, "batch_size", lambda predictor, most: next(measured))
+    monkeypatch.setattr(worker, "batch_size", lambda predictor, most: next(measured))
     asked: list[int] = []
     parts = Worker.parts
 

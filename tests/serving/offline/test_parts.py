@@ -9,6 +9,7 @@ from bundle.errors import TableError
 from serving.offline.parts import STATE, Parts
 
 WHAT = {"table": "abc", "rules": {"limits": {"pixels": 5}, "sizes": (1, 2)}}
+FP32 = "fp32 by CPUExecutionProvider"
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 def begin(folder: Path, batch: int = 4) -> None:
     with Parts(folder, WHAT, None) as parts:
         assert parts.batch is None and parts.done == {}
-        parts.settle(batch)
+        parts.settle(batch, FP32)
         parts.put(2, 1, b"two")
         parts.put(0, 0, b"zero")
 
@@ -48,15 +49,37 @@ def test_parts_of_another_run_are_refused_unless_they_are_to_be_forgotten(
         Parts(folder, other, batch)
     with Parts(folder, other, batch, anew=True) as parts:
         assert parts.done == {} and parts.batch == batch
-    assert sorted(path.name for path in folder.iterdir()) == [STATE]
+    assert len(list(folder.iterdir())) == 3, "a run that does not get so far as to be settled forgets nothing"
+    with Parts(folder, other, batch, anew=True) as parts:
+        parts.settle(4, FP32)
+        assert [path.name for path in folder.iterdir()] == [STATE]
+        parts.put(1, 0, b"one")
+    with Parts(folder, other, None) as parts:
+        assert parts.done == {1: 0}
+
+
+def test_what_was_computed_otherwise_is_not_gone_on_with(folder: Path) -> None:
+    begin(folder)
+    with Parts(folder, WHAT, None) as parts:
+        with pytest.raises(TableError, match=r"computed in fp32 by CPU\w+, found tf32 by CUDA\w+; give the same"):
+            parts.settle(4, "tf32 by CUDAExecutionProvider")
+        parts.settle(4, FP32)
+        assert parts.done == {0: 0, 2: 1} and parts.path(0).read_bytes() == b"zero"
+
+
+def test_a_folder_that_keeps_nothing_is_deleted(folder: Path) -> None:
+    with Parts(folder, WHAT, None) as parts:
+        parts.settle(4, FP32)
+        assert folder.exists()
+    assert not folder.exists()
 
 
 def test_a_run_that_kept_nothing_yet_may_become_another(folder: Path) -> None:
     with Parts(folder, WHAT, None) as parts:
-        parts.settle(4)
+        parts.settle(4, FP32)
     with Parts(folder, {"table": "x"}, 7) as parts:
         assert parts.batch == 7
-        parts.settle(7)
+        parts.settle(7, FP32)
         parts.put(0, 0, b"")
     with pytest.raises(TableError, match="another"):
         Parts(folder, WHAT, None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bundle.errors import ExecutionUnavailable
 from serving.offline import on_ray
 from serving.offline.parts import Parts
 from tests.serving.offline import pairs
@@ -72,7 +73,26 @@ def test_a_bundle_that_a_worker_cannot_use_ends_the_run_in_one_line(
         table, tmp_path / "answers.csv", "--engine", "ray", "--workers", "1", "--batch", "4", "--providers", "cuda"
     )
     last = errors.splitlines()[-1]
-    assert code == 2 and "expected answers from Ray's workers, found " in last and "keeps 0 of 8 rows" in last
+    assert code == 2 and "expected answers from Ray's workers, found " in last and "goes on" not in last
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_worker_of_ray_really_runs_on_is_told(
+    ray: Any, folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFOBRIDGE_GPU_DEVICE", "999")
+    table = pairs.write(folder / "fallback.csv", 8, broken=0)
+    code, _, errors = run(table, tmp_path / "a.csv", "--engine", "ray", "--workers", "1", "--providers", "cuda", "cpu")
+    lines = errors.splitlines()
+    assert code == 0 and any(line.startswith("not on cuda: ") for line in lines)
+    assert "on cpu, in fp32 by CPUExecutionProvider" in lines
+
+
+def test_a_machine_that_computes_otherwise_is_refused() -> None:
+    on_ray.check_alike("fp32 by CPUExecutionProvider", "fp32 by CPUExecutionProvider")
+    with pytest.raises(ExecutionUnavailable, match=r"computes in fp32 by CUDA.* as the first, found one in fp32 by CPU"):
+        on_ray.check_alike("fp32 by CPUExecutionProvider", "fp32 by CUDAExecutionProvider")
 
 
 @pytest.mark.timeout(600)
