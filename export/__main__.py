@@ -18,7 +18,7 @@ from rich.console import Console
 from bundle.checking import one_line
 from bundle.errors import BundleError
 from bundle.execution import Precision
-from bundle.manifest import FILE
+from bundle.manifest import FILE, Manifest
 from export.assemble import Assembled, assemble, write
 from export.calibrate import Wanted
 from export.errors import ExportError, NotCalibrated
@@ -159,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.triton is not None:
             for written in to_triton(bundle, options.triton, options.triton_model, options.name):
                 console.print(f"{written.folder}: version {written.version}")
+            if options.triton_model.flavours is None and Manifest.read(bundle).precision == "bf16":
+                console.print("no portable model: it is for a CPU, and a graph in bf16 needs a GPU")
     except (ExportError, TrainingError, BundleError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2

@@ -22,7 +22,7 @@ from bundle.modalities import Array
 from bundle.selfcheck import read_golden
 from export import triton_config
 from export.errors import ExportError
-from export.triton_config import BACKENDS, DIGEST, LABELS, TritonOptions, configuration, to_text
+from export.triton_config import BACKENDS, DIGEST, LABELS, TritonOptions, configuration, flavours, to_text
 
 CONFIG = "config.pbtxt"
 WARMUP = "warmup"
@@ -51,7 +51,8 @@ def to_triton(bundle: Path, repository: Path, asked: TritonOptions, name: str | 
         name: of the model in Triton; not given, the bundle's own.
 
     Raises:
-        ExportError: a name that Triton cannot have, no engine, or a model there that a version does not fit in.
+        ExportError: a name that Triton cannot have, no engine, a CPU for a graph in bf16, or a model there that a
+            version does not fit in.
         ManifestError: the bundle must not be used.
     """
     manifest = Manifest.read(bundle)
@@ -59,7 +60,7 @@ def to_triton(bundle: Path, repository: Path, asked: TritonOptions, name: str | 
     check_name(name)
     if any(len(label.splitlines()) != 1 for label in manifest.labels):
         raise ExportError("Triton reads a label from each line: expected labels of one line, found others")
-    models = [_Model(bundle, manifest, repository, name, flavour, asked) for flavour in dict.fromkeys(asked.flavours)]
+    models = [_Model(bundle, manifest, repository, name, flavour, asked) for flavour in flavours(manifest, asked)]
     return [model.write() for model in models]  # all are checked before the first is written
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bundle.answer import COALITIONS, LOGITS, PRESENT, SHARE, SHIFT
+from bundle.execution import Gpu, cuda_options
 from bundle.manifest import Manifest
 from bundle.modalities import Array
 from export.errors import ExportError
@@ -15,6 +16,9 @@ BACKENDS = {"onnxruntime": "model.onnx", "tensorrt_plan": "model.plan"}
 LABELS = "labels.txt"
 DIGEST = "infobridge.bundle."
 """Prefix of the parameter that says, for each version, which bundle it is of: the SHA-256 of its manifest.json."""
+CUDA = ("use_tf32", "cudnn_conv_algo_search")
+"""Options of ONNX Runtime's CUDA provider that Triton is told: those by which answers, and how long the first of each
+size takes, differ from the service's. Device and memory are Triton's own matter."""
 TYPES = {"uint8": "TYPE_UINT8", "float32": "TYPE_FP32", "int64": "TYPE_INT64", "bool": "TYPE_BOOL"}
 
 
@@ -26,8 +30,9 @@ class TritonOptions:
         ExportError: a number out of range.
     """
 
-    flavours: tuple[Literal["prod", "portable"], ...] = FLAVOURS  # type: ignore[assignment]
-    """`prod` needs Triton's ONNX Runtime or TensorRT backend, `portable` its Python backend with onnxruntime."""
+    flavours: tuple[Literal["prod", "portable"], ...] | None = None
+    """`prod` needs Triton's ONNX Runtime or TensorRT backend, `portable` its Python backend with onnxruntime; not
+    given, those that the bundle can run in, which for one in bf16 is `prod` alone."""
     backend: Literal["onnxruntime", "tensorrt_plan"] = "onnxruntime"
     """Of `prod`; `tensorrt_plan` takes the bundle's engine."""
     engine: str | None = None
@@ -50,7 +55,7 @@ class TritonOptions:
     """How many of the latest versions are served, so that clients of the one before go on for a while."""
 
     def __post_init__(self) -> None:
-        if not self.flavours:
+        if self.flavours == ():
             raise ExportError(f"flavours: expected one or more of {', '.join(FLAVOURS)}, found none")
         for name in ("max_batch", "queue_size", "instances", "versions"):
             if getattr(self, name) < 1:
@@ -59,6 +64,25 @@ class TritonOptions:
             raise ExportError("the queue: expected a delay of 0 or more microseconds, and a limit of over 0 seconds")
         if self.threads is not None and self.threads < 1:
             raise ExportError(f"threads: expected 1 or more, found {self.threads}")
+
+
+def flavours(manifest: Manifest, asked: TritonOptions) -> tuple[str, ...]:
+    """Those that are asked for, or that the bundle can run in.
+
+    Raises:
+        ExportError: one that is asked for is on a CPU, which cannot run the bundle.
+    """
+    if manifest.precision != "bf16":
+        return FLAVOURS if asked.flavours is None else tuple(dict.fromkeys(asked.flavours))
+    on_cpu = ["--triton-model.flavours portable"] if "portable" in (asked.flavours or ()) else []
+    if asked.device == "cpu" and asked.backend == "onnxruntime":
+        on_cpu.append("--triton-model.device cpu")
+    if on_cpu:
+        raise ExportError(
+            f"a graph in bf16 needs a GPU, ONNX Runtime computes none on a CPU: expected prod on a GPU, found "
+            f"{' and '.join(on_cpu)}"
+        )
+    return ("prod",)
 
 
 def protobuf() -> Any:
@@ -105,7 +129,11 @@ def configuration(manifest: Manifest, name: str, flavour: str, asked: TritonOpti
     policy.default_timeout_microseconds = round(asked.queue_seconds * 1e6)
     policy.allow_timeout_override = True
     policy.max_queue_size = asked.queue_size
-    device = "CPU" if flavour == "portable" else "GPU" if asked.backend == "tensorrt_plan" else asked.device.upper()
+    device = _device(manifest, flavour, asked)
+    if flavour == "prod" and asked.backend == "onnxruntime" and device != "CPU":
+        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="cuda")
+        for option in CUDA:
+            accelerator.parameters[option] = cuda_options(Gpu())[option]
     config.instance_group.add(kind=f"KIND_{device}", count=asked.instances)
     if asked.threads is not None and config.platform != "tensorrt_plan":
         config.parameters["intra_op_thread_count"].string_value = str(asked.threads)
@@ -117,6 +145,15 @@ def configuration(manifest: Manifest, name: str, flavour: str, asked: TritonOpti
             given.dims.extend(array.shape)
             given.input_data_file = file
     return config
+
+
+def _device(manifest: Manifest, flavour: str, asked: TritonOptions) -> str:
+    """Where the copies are: CPU, GPU, or AUTO, which is a GPU where there is one."""
+    if flavour == "portable":
+        return "CPU"
+    if asked.backend == "tensorrt_plan" or manifest.precision == "bf16":
+        return "GPU"
+    return asked.device.upper()
 
 
 def _shapes(config: Any, manifest: Manifest, messages: Any, reshaped: bool) -> None:

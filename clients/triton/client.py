@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,11 +14,9 @@ from clients.payloads import Payload
 from clients.questions import Result
 from clients.retrying import Retries
 from clients.triton.asking import Asking, Sample
-from clients.triton.over_grpc import GrpcWire
-from clients.triton.over_http import HttpWire
-from clients.triton.request import Region, Request, Served
+from clients.triton.request import Request, Served
 from clients.triton.samples import Prepared
-from clients.triton.shared_memory import Regions
+from clients.triton.shared_wire import SharedWire, wire_of
 
 Value = TypeVar("Value")
 
@@ -36,7 +33,8 @@ class Client:
         url: `http://localhost:8000` or `grpc://localhost:8001`; `https` and `grpcs` are the same over TLS.
         bundle: the folder of the bundle that the model was exported from.
         model: its name on the server; None takes the bundle's.
-        timeout: seconds that an inference may take, also in the server's queue.
+        timeout: seconds that an inference may take, also in the server's queue. Over HTTP they are those until the
+            answer begins, and as many again until it has ended.
         retries: further attempts where the connection broke or the server was busy; see `clients.retrying.Retries`.
         headers: sent with every request, such as a proxy's `Authorization`.
         connections: of HTTP, how many at once; further threads wait for one to be free.
@@ -60,12 +58,8 @@ class Client:
     ) -> None:
         self._asking = asking = Asking(url, bundle, model, timeout, retries)
         sent = headers or {}
-        self._wire: HttpWire | GrpcWire = (
-            GrpcWire(asking.address, timeout, sent)
-            if asking.address.grpc
-            else HttpWire(asking.address, timeout, sent, connections)
-        )
-        self._regions = Regions(self._wire) if shared_memory else None
+        self._wire = wire_of(asking.address, timeout, sent, connections)
+        self._shared = SharedWire(self._wire) if shared_memory else None
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -79,9 +73,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections, and give shared memory back; the client cannot be used afterwards."""
-        if self._regions is not None:
-            self._regions.close()
-        self._wire.close()
+        (self._wire if self._shared is None else self._shared).close()
 
     def predict(
         self, *, require_all: bool | None = None, abstain_below: float | None = None, **payloads: Payload
@@ -130,13 +122,7 @@ class Client:
         return self._asking.recognise(self._again(lambda: self._wire.config(self._asking.model)))
 
     def _infer(self, request: Request) -> dict[str, Array]:
-        if self._regions is None:
-            return self._wire.infer(request)
-
-        def ask(region: Region) -> dict[str, Array]:
-            return self._wire.infer(replace(request, region=region))
-
-        return self._regions.ask(request.inputs, ask)
+        return self._wire.infer(request) if self._shared is None else self._shared.infer(request)
 
     def _again(self, question: Callable[[], Value]) -> Value:
         """Ask as often as is allowed."""

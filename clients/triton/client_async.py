@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 
+from bundle.modalities import Array
 from clients.answer import Answer
 from clients.errors import ClientError
 from clients.options import Options
@@ -17,8 +18,9 @@ from clients.retrying import Retries
 from clients.triton.asking import Asking, Sample
 from clients.triton.over_grpc import AsyncGrpcWire
 from clients.triton.over_http import AsyncHttpWire
-from clients.triton.request import Served
+from clients.triton.request import Request, Served
 from clients.triton.samples import Prepared
+from clients.triton.shared_wire import SharedWire, wire_of
 
 Value = TypeVar("Value")
 
@@ -39,6 +41,7 @@ class AsyncClient:
         *,
         headers: Mapping[str, str] | None = None,
         connections: int = 8,
+        shared_memory: bool = False,
     ) -> None:
         self._asking = asking = Asking(url, bundle, model, timeout, retries)
         sent = headers or {}
@@ -47,6 +50,9 @@ class AsyncClient:
             if asking.address.grpc
             else AsyncHttpWire(asking.address, timeout, sent, connections)
         )
+        self._shared = None
+        if shared_memory:
+            self._shared = SharedWire(wire_of(asking.address, timeout, sent, connections))
 
     async def __aenter__(self) -> Self:
         """The client itself."""
@@ -59,7 +65,9 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; the client cannot be used afterwards."""
+        """Close the connections, and give shared memory back; the client cannot be used afterwards."""
+        if self._shared is not None:
+            await anyio.to_thread.run_sync(self._shared.close)
         await self._wire.close()
 
     async def predict(
@@ -85,9 +93,15 @@ class AsyncClient:
             for places in self._asking.groups(prepared, served):
                 batch = [found for place in places if isinstance(found := prepared[place], Prepared)]
                 asked, request = self._asking.request(batch, served, options)
-                outputs = await self._again(lambda request=request: self._wire.infer(request))  # type: ignore[misc]
+                outputs = await self._again(lambda request=request: self._infer(request))  # type: ignore[misc]
                 results.update(zip(places, self._asking.samples.read(asked, outputs), strict=True))
         return [results[place] for place in range(len(samples))]
+
+    async def _infer(self, request: Request) -> dict[str, Array]:
+        """The outputs; inputs are copied into shared memory in a thread, which also waits for the answer."""
+        if self._shared is None:
+            return await self._wire.infer(request)
+        return await anyio.to_thread.run_sync(self._shared.infer, request)
 
     async def _served(self) -> Served:
         known = self._asking.served

@@ -3,6 +3,7 @@
 tritonclient's own HTTP client is bound to the thread that made it, and fails in others; httpx's serves every thread.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,12 +12,13 @@ import httpx
 import tritonclient.http as library
 
 from bundle.modalities import Array
-from clients.errors import UnexpectedAnswer
+from clients.errors import ConnectionFailed, UnexpectedAnswer
 from clients.triton.refusals import from_http, from_httpx
 from clients.triton.request import Address, Request
 
 HEADER = "Inference-Header-Content-Length"
 CONNECT_SECONDS = 10.0
+CLOSED = "{} is not asked: this client was closed"
 Fields = dict[str, Any]
 
 
@@ -69,6 +71,11 @@ def waits(timeout: float) -> httpx.Timeout:
     return httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None)
 
 
+def _whole(begun: httpx.Response, content: bytes | bytearray) -> httpx.Response:
+    """The response with its content, decoded by its own headers."""
+    return httpx.Response(begun.status_code, headers=begun.headers, content=bytes(content), request=begun.request)
+
+
 def _options(address: Address, headers: Mapping[str, str], connections: int) -> Fields:
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5.0)
     return {"base_url": address.url.rstrip("/"), "headers": dict(headers), "limits": limits}
@@ -103,10 +110,19 @@ class HttpWire:
         self._send(method="POST", url=f"/v2/systemsharedmemory/region/{name}/unregister")
 
     def _send(self, **fields: Any) -> httpx.Response:
+        if self._http.is_closed:
+            raise ConnectionFailed(CLOSED.format(self._address.url))
         try:
-            response = self._http.request(**{"timeout": waits(self._timeout)} | fields)
+            with self._http.stream(**{"timeout": waits(self._timeout)} | fields) as response:
+                end = time.monotonic() + self._timeout
+                content = bytearray()
+                for part in response.iter_raw():
+                    content += part
+                    if time.monotonic() > end:
+                        raise httpx.ReadTimeout("the answer has begun")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise from_httpx(error, self._address.url, self._timeout) from error
+        response = _whole(response, content)
         if not response.is_success:
             raise from_http(response)
         return response
@@ -132,10 +148,19 @@ class AsyncHttpWire:
         return _outputs(await self._send(**_infer(request)), request)
 
     async def _send(self, **fields: Any) -> httpx.Response:
+        if self._http.is_closed:
+            raise ConnectionFailed(CLOSED.format(self._address.url))
         try:
-            response = await self._http.request(**{"timeout": waits(self._timeout)} | fields)
+            async with self._http.stream(**{"timeout": waits(self._timeout)} | fields) as response:
+                end = time.monotonic() + self._timeout
+                content = bytearray()
+                async for part in response.aiter_raw():
+                    content += part
+                    if time.monotonic() > end:
+                        raise httpx.ReadTimeout("the answer has begun")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise from_httpx(error, self._address.url, self._timeout) from error
+        response = _whole(response, content)
         if not response.is_success:
             raise from_http(response)
         return response

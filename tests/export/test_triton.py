@@ -4,15 +4,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from bundle.execution import Gpu, cuda_options
 from bundle.manifest import FILE, Manifest, sha256
 from bundle.plan import Plan, Proof
 from bundle.predictor import Predictor
 from export import triton_config
+from export.__main__ import main
 from export.errors import ExportError
 from export.tensorrt_shapes import EngineOptions
 from export.to_triton import CONFIG, Written, to_triton
@@ -20,6 +22,7 @@ from export.triton_config import BACKENDS, FLAVOURS, LABELS, TritonOptions, pars
 from tests.bundles import PAIRINGS, build_bundle
 
 DEFAULT = TritonOptions()
+ON_CPU = TritonOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,58 @@ def test_what_is_asked_for_is_what_is_configured(bundles: dict[tuple[str, ...], 
         assert (policy.max_queue_size, policy.default_timeout_microseconds) == (9, 1_500_000)
         assert policy.allow_timeout_override and policy.timeout_action == 0
         assert config.parameters["intra_op_thread_count"].string_value == "2"
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_onnx_runtime_is_told_to_compute_on_a_gpu_as_the_service_does(
+    bundles: dict[tuple[str, ...], Path], tmp_path: Path, device: Literal["auto", "gpu"]
+) -> None:
+    written = to_triton(bundles["audio", "video"], tmp_path, TritonOptions(device=device))
+    prod, portable = (config_of(model.folder) for model in written)
+    [accelerator] = prod.optimization.execution_accelerators.gpu_execution_accelerator
+    stated = cuda_options(Gpu())
+    assert accelerator.name == "cuda" and dict(accelerator.parameters) == {
+        "use_tf32": "0",
+        "cudnn_conv_algo_search": stated["cudnn_conv_algo_search"],
+    }
+    assert not portable.optimization.execution_accelerators.gpu_execution_accelerator
+
+
+def test_nothing_is_said_of_a_gpu_where_none_is_used(bundles: dict[tuple[str, ...], Path], tmp_path: Path) -> None:
+    prod, _ = (config_of(model.folder) for model in to_triton(bundles["audio", "video"], tmp_path, ON_CPU))
+    assert not prod.HasField("optimization")
+
+
+@pytest.fixture
+def in_bf16(tmp_path: Path) -> Path:
+    """A bundle that states bf16, which is all that is asked here; its graph is not run."""
+    bundle = build_bundle(tmp_path / "bf16", ("image", "text"))
+    stated = json.loads((bundle / FILE).read_text())
+    (bundle / FILE).write_text(json.dumps(stated | {"precision": "bf16"}))
+    return bundle
+
+
+def test_a_bundle_in_bf16_is_for_a_gpu_alone(in_bf16: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repository = tmp_path / "repository"
+    assert main([str(in_bf16), "--triton", str(repository)]) == 0
+    said = capsys.readouterr().out
+    assert "no portable model" in said and "prod" in said and [path.name for path in repository.iterdir()] == ["prod"]
+    config = config_of(repository / "prod" / Manifest.read(in_bf16).name)
+    assert config.instance_group[0].kind == triton_config.protobuf().ModelInstanceGroup.KIND_GPU
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (TritonOptions(flavours=("portable",)), "flavours portable"),
+        (TritonOptions(flavours=("prod", "portable")), "flavours portable"),
+        (ON_CPU, "device cpu"),
+    ],
+)
+def test_a_cpu_for_a_bundle_in_bf16_is_refused(in_bf16: Path, tmp_path: Path, asked: TritonOptions, named: str) -> None:
+    with pytest.raises(ExportError, match=f"needs a GPU, .* found --triton-model.{named}"):
+        to_triton(in_bf16, tmp_path / "repository", asked)
+    assert not (tmp_path / "repository").exists()
 
 
 def entry(bundle: Path, name: str) -> dict[str, Any]:

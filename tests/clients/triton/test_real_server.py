@@ -25,7 +25,7 @@ from clients.triton.request import Address, Request
 from tests.bundles import LABELS, PAIRINGS, build_bundle
 from tests.clients.triton.conftest import PATIENT, Served, assert_same, examples
 
-WAYS = ("http", "grpc", "http-aio", "grpc-aio", "http-shared", "grpc-shared")
+WAYS = ("http", "grpc", "http-aio", "grpc-aio", "http-shared", "grpc-shared", "http-aio-shared", "grpc-aio-shared")
 Batch = Callable[..., list[Result]]
 
 
@@ -37,12 +37,13 @@ def asked(request: pytest.FixtureRequest, served: Served) -> Batch:
 
     def ask(bundle: Path, samples: list[Any], **options: Any) -> list[Result]:
         async def awaited() -> list[Result]:
-            async with AsyncClient(url, bundle) as client:
+            async with AsyncClient(url, bundle, shared_memory=shared) as client:
                 return await client.predict_batch(samples, **options)
 
-        if kind == "aio":
+        shared = kind.endswith("shared")
+        if kind.startswith("aio"):
             return asyncio.run(awaited())
-        with Client(url, bundle, shared_memory=kind == "shared") as client:
+        with Client(url, bundle, shared_memory=shared) as client:
             return client.predict_batch(samples, **options)
 
     return ask
@@ -124,13 +125,14 @@ def statistics(served: Served, model: str) -> Counter[int]:
     return Counter({batch["batch_size"]: batch["compute_infer"]["count"] for batch in found["batch_stats"]})
 
 
-def test_tasks_share_an_asynchronous_client(served: Served) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_tasks_share_an_asynchronous_client(served: Served, shared: bool) -> None:
     bundle = served.bundles["pathology", "genomics"]
     predictor = Predictor(bundle)
     samples = [examples(predictor, seed) for seed in range(8)]
 
     async def ask(protocol: str) -> list[Answer]:
-        async with AsyncClient(served.url(protocol), bundle) as client:
+        async with AsyncClient(served.url(protocol), bundle, shared_memory=shared) as client:
             return await asyncio.gather(*(client.predict(**sample) for sample in samples))
 
     for protocol in ("http", "grpc"):

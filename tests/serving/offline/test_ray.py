@@ -91,7 +91,9 @@ def test_what_a_worker_of_ray_really_runs_on_is_told(
 
 def test_a_machine_that_computes_otherwise_is_refused() -> None:
     on_ray.check_alike("fp32 by CPUExecutionProvider", "fp32 by CPUExecutionProvider")
-    with pytest.raises(ExecutionUnavailable, match=r"computes in fp32 by CUDA.* as the first, found one in fp32 by CPU"):
+    with pytest.raises(
+        ExecutionUnavailable, match=r"computes in fp32 by CUDA.* as the first, found one in fp32 by CPU"
+    ):
         on_ray.check_alike("fp32 by CPUExecutionProvider", "fp32 by CUDAExecutionProvider")
 
 
