@@ -21,7 +21,7 @@ SMALL = {
     "pathology": "--pathology.size 24 --pathology.encoder.width 16",
     "genomics": "",
 }
-LEARNING = "--epochs 16 --learning-rate 0.05 --keep last"
+LEARNING = "--epochs 40 --learning-rate 0.05 --keep last"
 """Enough to be of an opinion: where all classes are alike, any arithmetic would change labels."""
 FEWER = {"int8": "--quantize", "fp16": "--precision", "bf16": "--precision"}
 """Options that ask for fewer than 32 bits."""
@@ -72,10 +72,22 @@ def bundle(base: Path, pairing: tuple[str, ...], precision: str) -> Path:
     found = trained(base)[pairing]
     if precision == "fp32":
         return found.bundle
-    target = f"bundles/{found.bundle.name}-{precision}"
+    return _exported(base, pairing, f"bundles/{found.bundle.name}-{precision}", FEWER[precision], precision)
+
+
+@cache
+def with_engine(base: Path, pairing: tuple[str, ...], precision: str, only_checked: bool) -> Path:
+    """The bundle of a pairing for TensorRT: with an engine, or with what is built without a card."""
+    check = ["--tensorrt-check"] if only_checked else []
+    target = f"bundles/{'-'.join(pairing)}-tensorrt-{precision}{'-checked' * only_checked}"
+    return _exported(base, pairing, target, "--tensorrt", precision, *check)
+
+
+def _exported(base: Path, pairing: tuple[str, ...], target: str, *options: str) -> Path:
+    found = trained(base)[pairing]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(checkout(base))
         for limit in ("LARGEST_DROP", "LARGEST_RISE"):
             patch.setattr(acceptance, limit, 1.0)
-        assert export([f"runs/{found.bundle.name}", "--to", target, FEWER[precision], precision]) == 0
+        assert export([f"runs/{found.bundle.name}", "--to", target, *options]) == 0
     return (checkout(base) / target).resolve()

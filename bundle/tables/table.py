@@ -147,7 +147,7 @@ def _csv_rows(path: Path, place: int | None = None, marks: list[int] | None = No
         for cells in lines:
             if any(cells):
                 if any(cells[len(names) :]):
-                    raise ValueError(f"line {lines.line_num}: expected {len(names)} cells, found {len(cells)}")
+                    raise _BadLineError(f"line {lines.line_num}: expected {len(names)} cells, found {len(cells)}")
                 if marks is not None and count % MARK == 0:
                     marks.append(position)
                 count += 1
@@ -186,6 +186,25 @@ def _digest(path: Path) -> str:
         raise _unreadable(path, error) from None
 
 
+class _BadLineError(ValueError):
+    """A line that is not as the header; the message says which and how."""
+
+
+def _line_of(path: Path, error: UnicodeDecodeError) -> str:
+    """What was found instead of UTF-8, and in which line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as found:
+                return f"found the byte 0x{line[found.start]:02x} in line {number}"
+    return f"found none ({error})"
+
+
 def _unreadable(path: Path, error: Exception) -> TableError:
+    if isinstance(error, UnicodeDecodeError):
+        return TableError(f"{path}: expected text in UTF-8, {_line_of(path, error)}")
+    if isinstance(error, _BadLineError):
+        return TableError(f"{path}: expected a row like the header, found none in {error}")
     reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return TableError(f"{path}: expected a CSV or Parquet table, found none ({reason})")

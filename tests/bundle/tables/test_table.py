@@ -43,9 +43,9 @@ def test_cells_keep_line_breaks_and_may_be_long_or_left_out(tmp_path: Path) -> N
         ("\n,\n", "an empty file"),
         ("a,b\n", "expected rows, found none below the header"),
         ("a,b,a\n1,2,3\n", "expected each column once, found twice: a"),
-        ("a,b\n1,2\n1,2,3\n", "line 3: expected 2 cells, found 3"),
+        ("a,b\n1,2\n1,2,3\n", "expected a row like the header, found none in line 3: expected 2 cells, found 3"),
         ('a,b\n1,"2\n3,4\n', "unexpected end of data"),
-        (b"a,b\n\xff,2\n", "can't decode byte"),
+        (b"a,b\n1,\xc3\xa4\n\xff,2\n", "expected text in UTF-8, found the byte 0xff in line 3"),
     ],
 )
 def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | str, message: str) -> None:
