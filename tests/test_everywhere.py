@@ -50,8 +50,8 @@ WHERE = {
     "symmetric": ("int8",),
     "engine": ("fp32", "fp16", "bf16", "int8"),
 }
-"""What runs a bundle, and in which precisions: `symmetric` is the graph in eight bits that an engine of TensorRT is made
-of, in ONNX Runtime on a CPU, `engine` the engine itself."""
+"""What runs a bundle, and in which precisions: `symmetric` is the graph in eight bits that TensorRT's engine is
+made of, in ONNX Runtime on a CPU, `engine` the engine itself."""
 TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "int8": None, "fp16": None, "bf16": None}
 """Largest difference of a probability to torch's. None is what the bundle itself states: what its export measured on
 held-out samples, of which these are some, and how far two devices may be apart."""
