@@ -2,11 +2,12 @@
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bundle.errors import TableError
 
@@ -14,6 +15,8 @@ PARQUET = (".parquet", ".pq")
 LONGEST_CELL = 2**31 - 1
 AT_ONCE = 64
 """Rows of a Parquet file that are turned into Python values at a time; gene tables have thousands of columns."""
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""A byte that is no UTF-8, as Python's handler `surrogateescape` has it."""
 MARK = 1024
 """Rows of a CSV file between two places that are known, so that a part is read without what lies before it."""
 
@@ -25,7 +28,19 @@ class Row:
     index: int
     """From 0; blank lines do not count."""
     cells: dict[str, Any]
-    """By column: text in a CSV file, what the column holds in a Parquet file."""
+    """By column: text in a CSV file, what the column holds in a Parquet file. Of a broken line, what can be read."""
+    problem: str | None = None
+    """What is wrong with its line in a CSV file."""
+
+    def sound(self) -> dict[str, Any]:
+        """The cells of a row that is not broken.
+
+        Raises:
+            TableError: its line is.
+        """
+        if self.problem is not None:
+            raise TableError(self.problem)
+        return self.cells
 
 
 @dataclass(frozen=True)
@@ -45,8 +60,8 @@ class Table:
         """Look at the whole table, so that what is wrong with it is known before anything is asked.
 
         Raises:
-            TableError: no such file, another format, a column name that is there twice, a row that is too long, no
-                rows, or a Parquet file without pyarrow.
+            TableError: no such file, another format, a column name that is there twice, no rows, none whose line is
+                not broken, or a Parquet file without pyarrow.
         """
         columns = tuple(_columns(path))
         twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -55,9 +70,15 @@ class Table:
         digest = _digest(path)
         marks: list[int] = []
         rows = _parquet_rows(path, 0) if is_parquet(path) else _csv_rows(path, marks=marks)
-        count = sum(1 for _ in _numbered(path, rows, 0))
+        count, sound, problem = 0, 0, None
+        for row in _numbered(path, rows, 0):
+            count += 1
+            sound += row.problem is None
+            problem = problem or row.problem
         if not count:
             raise TableError(f"{path}: expected rows, found none below the header")
+        if not sound:
+            raise TableError(f"{path}: expected rows, found broken lines alone, the first of which: {problem}")
         return cls(path, columns, count, digest, tuple(marks))
 
     def __iter__(self) -> Iterator[Row]:
@@ -108,10 +129,10 @@ def parquet() -> Any:
     return module
 
 
-def _numbered(path: Path, rows: Iterator[dict[str, Any]], start: int) -> Iterator[Row]:
+def _numbered(path: Path, rows: Iterator[tuple[dict[str, Any], str | None]], start: int) -> Iterator[Row]:
     try:
-        for index, cells in enumerate(rows, start):
-            yield Row(index, cells)
+        for index, (cells, problem) in enumerate(rows, start):
+            yield Row(index, cells, problem)
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors and OSErrors
         raise _unreadable(path, error) from None
 
@@ -121,7 +142,7 @@ def _columns(path: Path) -> list[str]:
         if is_parquet(path):
             with parquet().ParquetFile(path) as file:
                 return [str(name) for name in file.schema_arrow.names]
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with _opened(path) as file:
             return [name for name in _header(csv.reader(file, strict=True)) if name]
     except (OSError, ValueError, csv.Error) as error:
         raise _unreadable(path, error) from None
@@ -133,12 +154,31 @@ def _header(lines: Iterator[list[str]]) -> list[str]:
     names = next((cells for cells in lines if any(cells)), None)
     if names is None:
         raise ValueError("an empty file")
+    problem = _problem(names, len(names))
+    if problem is not None:
+        raise ValueError(f"the header: {problem}")
     return [name.strip() for name in names]
 
 
-def _csv_rows(path: Path, place: int | None = None, marks: list[int] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows, or those from a mark on; `marks` takes the place of each `MARK`-th."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+def _opened(path: Path) -> TextIO:
+    """A CSV file whose bytes that are no UTF-8 become surrogates, so that they spoil no other line."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _problem(cells: list[str], count: int) -> str | None:
+    """What is wrong with a line that is to have so many cells."""
+    if any(cells[count:]):
+        return f"expected {count} cells like the header, found {len(cells)}"
+    content = "".join(cells)
+    found = None if content.isascii() else ESCAPED.search(content)
+    return None if found is None else f"expected text in UTF-8, found the byte 0x{ord(found[0]) - 0xDC00:02x}"
+
+
+def _csv_rows(
+    path: Path, place: int | None = None, marks: list[int] | None = None
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """The rows with what is wrong with each, or those from a mark on; `marks` takes the place of each `MARK`-th."""
+    with _opened(path) as file:
         lines = csv.reader(iter(file.readline, ""), strict=True)  # a file that is iterated does not tell where it is
         names = _header(lines)
         if place is not None:
@@ -146,18 +186,19 @@ def _csv_rows(path: Path, place: int | None = None, marks: list[int] | None = No
         count, position = 0, file.tell() if marks is not None else 0
         for cells in lines:
             if any(cells):
-                if any(cells[len(names) :]):
-                    raise _BadLineError(f"line {lines.line_num}: expected {len(names)} cells, found {len(cells)}")
+                problem = _problem(cells, len(names))
+                if problem is not None:
+                    cells = [ESCAPED.sub("\ufffd", cell) for cell in cells]
                 if marks is not None and count % MARK == 0:
                     marks.append(position)
                 count += 1
                 padded = cells + [""] * (len(names) - len(cells))
-                yield {name: cell for name, cell in zip(names, padded, strict=False) if name}
+                yield {name: cell for name, cell in zip(names, padded, strict=False) if name}, problem
             if marks is not None and count % MARK == 0:
                 position = file.tell()
 
 
-def _parquet_rows(path: Path, start: int) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: Path, start: int) -> Iterator[tuple[dict[str, Any], None]]:
     """The rows from `start` on; groups of rows before it are not read.
 
     What pyarrow's own threads read ahead stays in their heaps: memory would grow with every part that is read.
@@ -175,7 +216,7 @@ def _parquet_rows(path: Path, start: int) -> Iterator[dict[str, Any]]:
         for batch in batches if groups else ():
             skipped = min(before, batch.num_rows)
             before -= skipped
-            yield from batch.slice(skipped).to_pylist()
+            yield from ((cells, None) for cells in batch.slice(skipped).to_pylist())
 
 
 def _digest(path: Path) -> str:
@@ -186,25 +227,6 @@ def _digest(path: Path) -> str:
         raise _unreadable(path, error) from None
 
 
-class _BadLineError(ValueError):
-    """A line that is not as the header; the message says which and how."""
-
-
-def _line_of(path: Path, error: UnicodeDecodeError) -> str:
-    """What was found instead of UTF-8, and in which line."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as found:
-                return f"found the byte 0x{line[found.start]:02x} in line {number}"
-    return f"found none ({error})"
-
-
 def _unreadable(path: Path, error: Exception) -> TableError:
-    if isinstance(error, UnicodeDecodeError):
-        return TableError(f"{path}: expected text in UTF-8, {_line_of(path, error)}")
-    if isinstance(error, _BadLineError):
-        return TableError(f"{path}: expected a row like the header, found none in {error}")
     reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return TableError(f"{path}: expected a CSV or Parquet table, found none ({reason})")

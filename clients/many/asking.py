@@ -84,7 +84,7 @@ class Asking:
         group: list[tuple[int, Sample]] = []
         for row in rows:
             try:
-                group.append((row.index, {**self.columns.sample(row.cells)}))
+                group.append((row.index, {**self.columns.sample(row.sound())}))
             except TableError as error:
                 self._keep(row.index, InvalidCall(str(error)))
             if len(group) == self.batch:

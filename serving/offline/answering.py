@@ -82,7 +82,7 @@ class Answering:
     def _prepare(self, row: Row) -> "Arrays | _Refused":
         rules = self._plan.rules
         try:
-            sample = self._plan.columns.sample(row.cells)
+            sample = self._plan.columns.sample(row.sound())
             if not sample:
                 raise TableError(f"expected a payload for one or more of {', '.join(self._predictor.modalities)}")
             for name in self._predictor.modalities if rules.require_all else ():

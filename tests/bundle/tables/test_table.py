@@ -43,9 +43,9 @@ def test_cells_keep_line_breaks_and_may_be_long_or_left_out(tmp_path: Path) -> N
         ("\n,\n", "an empty file"),
         ("a,b\n", "expected rows, found none below the header"),
         ("a,b,a\n1,2,3\n", "expected each column once, found twice: a"),
-        ("a,b\n1,2\n1,2,3\n", "expected a row like the header, found none in line 3: expected 2 cells, found 3"),
         ('a,b\n1,"2\n3,4\n', "unexpected end of data"),
-        (b"a,b\n1,\xc3\xa4\n\xff,2\n", "expected text in UTF-8, found the byte 0xff in line 3"),
+        ("a,b\n\n1,2,3\n", "found broken lines alone, the first of which: expected 2 cells like the header, found 3"),
+        (b"a,\xff\n1,2\n", "the header: expected text in UTF-8, found the byte 0xff"),
     ],
 )
 def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | str, message: str) -> None:
@@ -53,6 +53,26 @@ def test_what_is_no_table_is_refused_at_once(tmp_path: Path, content: bytes | st
         table(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path / 'pairs.csv'}: expected") and message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_broken_line_is_a_row_with_a_problem_and_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundle.tables.table.MARK", 2)
+    found = table(tmp_path, b"a,b\n1,\xc3\xa4\n\xff,2\n1,2,3\n1,2,\n5\n")
+    rows = list(found)
+    assert [row.problem for row in rows] == [
+        None,
+        "expected text in UTF-8, found the byte 0xff",
+        "expected 2 cells like the header, found 3",
+        None,
+        None,
+    ]
+    assert [row.cells["a"] for row in rows] == ["1", "\ufffd", "1", "1", "5"] and rows[0].sound() == rows[0].cells
+    with pytest.raises(TableError, match="2 cells like the header, found 3"):
+        rows[2].sound()
+    for start in range(5):
+        assert list(found.part(start, 5)) == rows[start:]
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet", "folder.csv"])

@@ -39,6 +39,20 @@ def test_the_columns_are_those_of_predict_many(folder: Path, tmp_path: Path, run
     ]
 
 
+def test_a_broken_line_is_the_error_of_its_row(folder: Path, tmp_path: Path, run: Run) -> None:
+    source = folder / "lines.csv"
+    source.write_bytes(b"image,text\n,red\n,red,too,many\n,r\xffd\n,red\n")
+    assert run(source, tmp_path / "answers.csv")[0] == 3
+    found = read(tmp_path / "answers.csv")
+    assert [row["error_detail"] for row in found] == [
+        "",
+        "expected 2 cells like the header, found 4",
+        "expected text in UTF-8, found the byte 0xff",
+        "",
+    ]
+    assert {row["error_kind"] for row in found} == {"", INVALID_CALL} and found[0]["label"] == found[3]["label"] != ""
+
+
 @pytest.mark.parametrize(("batch", "threads"), [("1", "1"), ("5", "3")])
 def test_every_answer_is_the_predictors_own(folder: Path, tmp_path: Path, run: Run, batch: str, threads: str) -> None:
     source = pairs.write(folder / "own.csv", 60)
