@@ -44,8 +44,9 @@ class Actor:
             ExecutionUnavailable: this machine does not compute as the first one.
         """
         if self._worker is None:
-            self._worker = Worker(self._plan, self._means)
-            check_alike(self._worker.arithmetic, self._settled.arithmetic)
+            worker = Worker(self._plan, self._means)
+            check_alike(worker.arithmetic, self._settled.arithmetic)
+            self._worker = worker
         found = [asdict(part) for part in self._worker.parts(map(int, rows["number"]), self._settled.batch)]
         return {name: [part[name] for part in found] for name in found[0]}
 
