@@ -18,7 +18,7 @@ from rich.console import Console
 from bundle.checking import one_line
 from bundle.errors import BundleError
 from bundle.execution import Precision
-from bundle.manifest import FILE, Manifest
+from bundle.manifest import FILE
 from export.assemble import Assembled, assemble, write
 from export.calibrate import Wanted
 from export.errors import ExportError, NotCalibrated
@@ -28,7 +28,7 @@ from export.summary import lines
 from export.tensorrt_shapes import EngineOptions
 from export.to_tensorrt import check, copied
 from export.to_triton import check_name, to_triton
-from export.triton_config import TritonOptions
+from export.triton_config import FLAVOURS, TritonOptions
 from export.with_tensorrt import Asked
 from training.checkpoint import Checkpoint, read
 from training.errors import TrainingError
@@ -157,9 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.to is not None:
             _export(options, bundle, console)
         if options.triton is not None:
-            for written in to_triton(bundle, options.triton, options.triton_model, options.name):
-                console.print(f"{written.folder}: version {written.version}")
-            if options.triton_model.flavours is None and Manifest.read(bundle).precision == "bf16":
+            written = to_triton(bundle, options.triton, options.triton_model, options.name)
+            for model in written:
+                console.print(f"{model.folder}: version {model.version}")
+            if options.triton_model.flavours is None and len(written) < len(FLAVOURS):
                 console.print("no portable model: it is for a CPU, and a graph in bf16 needs a GPU")
     except (ExportError, TrainingError, BundleError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
