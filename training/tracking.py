@@ -71,10 +71,16 @@ class Tracking:
     def running(self, history: History) -> Iterator[None]:
         """Start the trackers, with the epochs that are done, and finish them at the end, however that comes.
 
+        Only the main process has any: another that cleared the curves of an earlier training would take the folder
+        from under the main one's.
+
         Raises:
             ConfigError: one that cannot be started.
         """
-        names = check(self.config.tracker) if self.accelerator.is_main_process else []
+        if not self.accelerator.is_main_process:
+            yield
+            return
+        names = check(self.config.tracker)
         try:
             self._start(names, history)
         except Exception as error:  # each library has its own

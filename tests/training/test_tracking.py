@@ -66,6 +66,13 @@ def test_a_resumed_training_tells_no_epoch_twice_and_leaves_none_out(
     assert len(list((tmp_path / "run" / "tensorboard").rglob("hparams.yml"))) == 1
 
 
+def test_a_process_beside_the_main_one_leaves_its_curves(fit: Fit, table: Path, tmp_path: Path) -> None:
+    assert fit(table, *OPTIONS) == 0
+    other: Any = SimpleNamespace(is_main_process=False, trackers=[])
+    with tracking.Tracking(other, checkpoint.read(tmp_path / "run").config, tmp_path / "run").running([]):
+        assert_each_epoch_once(tmp_path / "run")
+
+
 def test_curves_that_were_deleted_are_drawn_anew(
     fit: Fit, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
