@@ -1,5 +1,6 @@
 """Triton over gRPC, with tritonclient's clients: one channel, which all threads or all tasks share."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import tritonclient.grpc.aio as library_async
 from tritonclient.utils import InferenceServerException
 
 from bundle.modalities import Array
-from clients.triton.refusals import from_grpc
+from clients.triton.refusals import closed, from_grpc
 from clients.triton.request import Address, Request
 
 LARGEST = 2**31 - 1
@@ -83,9 +84,11 @@ class AsyncGrpcWire:
     def __init__(self, address: Address, timeout: float, headers: Mapping[str, str]) -> None:
         self._address, self._timeout, self._headers = address, timeout, dict(headers)
         self._client: Any = None
+        self._closed = False
 
     async def close(self) -> None:
         """Close the channel."""
+        self._closed = True
         if self._client is not None:
             await self._client.close()
 
@@ -101,6 +104,8 @@ class AsyncGrpcWire:
         return _outputs(await self._call("infer", arguments.pop("client_timeout"), **arguments), request)
 
     async def _call(self, method: str, seconds: float, **arguments: Any) -> Any:
+        if self._closed:
+            raise closed(self._address.url)
         if self._client is None:
             secure, host = self._address.secure, self._address.host
             self._client = library_async.InferenceServerClient(host, ssl=secure, channel_args=CHANNEL)
@@ -108,3 +113,8 @@ class AsyncGrpcWire:
             return await getattr(self._client, method)(**{"headers": self._headers} | arguments, client_timeout=seconds)
         except InferenceServerException as error:
             raise from_grpc(error, self._address.url, seconds) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():  # by grpc, whose channel was closed
+                raise closed(self._address.url) from None
+            raise

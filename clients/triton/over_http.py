@@ -12,13 +12,12 @@ import httpx
 import tritonclient.http as library
 
 from bundle.modalities import Array
-from clients.errors import ConnectionFailed, UnexpectedAnswer
-from clients.triton.refusals import from_http, from_httpx
+from clients.errors import UnexpectedAnswer
+from clients.triton.refusals import closed, from_http, from_httpx
 from clients.triton.request import Address, Request
 
 HEADER = "Inference-Header-Content-Length"
 CONNECT_SECONDS = 10.0
-CLOSED = "{} is not asked: this client was closed"
 Fields = dict[str, Any]
 
 
@@ -111,7 +110,7 @@ class HttpWire:
 
     def _send(self, **fields: Any) -> httpx.Response:
         if self._http.is_closed:
-            raise ConnectionFailed(CLOSED.format(self._address.url))
+            raise closed(self._address.url)
         try:
             with self._http.stream(**{"timeout": waits(self._timeout)} | fields) as response:
                 end = time.monotonic() + self._timeout
@@ -149,7 +148,7 @@ class AsyncHttpWire:
 
     async def _send(self, **fields: Any) -> httpx.Response:
         if self._http.is_closed:
-            raise ConnectionFailed(CLOSED.format(self._address.url))
+            raise closed(self._address.url)
         try:
             async with self._http.stream(**{"timeout": waits(self._timeout)} | fields) as response:
                 end = time.monotonic() + self._timeout

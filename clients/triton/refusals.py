@@ -69,6 +69,11 @@ def from_httpx(error: Exception, address: str, timeout: float) -> ClientError:
     return ConnectionFailed(f"{address} does not answer: {reason}")
 
 
+def closed(address: str) -> ConnectionFailed:
+    """A request of a client that was closed."""
+    return ConnectionFailed(f"{address} is not asked: this client was closed")
+
+
 def from_grpc(error: InferenceServerException, address: str, timeout: float) -> ClientError:
     """Whatever tritonclient raises over gRPC."""
     status = str(error.status() or "").removeprefix("StatusCode.")

@@ -34,6 +34,18 @@ def drip(connection: socket) -> None:
             connection.sendall(b" ")
 
 
+def listen(connection: socket) -> None:
+    """Read until the client goes away, and say nothing."""
+    while connection.recv(1 << 16):
+        pass
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    with listening(listen) as address:
+        yield address
+
+
 @pytest.fixture
 def dripping() -> Iterator[str]:
     with listening(drip) as address:
@@ -67,7 +79,38 @@ def test_a_closed_client_says_so_by_type(bundle: Path, protocol: str) -> None:
 
     closed = Client(f"{protocol}://127.0.0.1:9", bundle, retries=0)
     closed.close()
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailed, match="closed"):
         closed._served()
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailed, match="closed"):
         asyncio.run(ask())
+
+
+async def pending(address: str, bundle: Path) -> tuple[AsyncClient, asyncio.Task[object]]:
+    """A client over gRPC, and a task of its that waits for an answer."""
+    client = AsyncClient(address.replace("http", "grpc"), bundle, timeout=20, retries=0)
+    task: asyncio.Task[object] = asyncio.create_task(client._served())
+    await asyncio.sleep(0.3)
+    return client, task
+
+
+def test_a_task_whose_client_is_closed_ends_by_type(silent: str, bundle: Path) -> None:
+    async def ask() -> None:
+        client, task = await pending(silent, bundle)
+        await client.close()
+        await task
+
+    begun = time.monotonic()
+    with pytest.raises(ConnectionFailed, match="closed"):
+        asyncio.run(ask())
+    assert time.monotonic() - begun < 10
+
+
+def test_a_task_that_is_cancelled_is_cancelled(silent: str, bundle: Path) -> None:
+    async def ask() -> None:
+        client, task = await pending(silent, bundle)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await client.close()
+
+    asyncio.run(ask())
